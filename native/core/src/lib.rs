@@ -1,0 +1,5 @@
+//! The pure core of Fairlead: what a shard decides, for each message.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number: the same state, input and time
+//! give the same result, so a shard can be simulated, replayed and recovered. The binding to
+//! Node.js is the crate `fairlead-node`.
