@@ -1,0 +1,46 @@
+// node scripts/check.mjs: everything that must hold before a commit; all that CI runs.
+// A failed step does not hide the later ones, save that nothing is tested that did not build.
+// The last line is `N passed, N failed`; a failed step counts as one failed.
+import { finish, run } from './steps.mjs';
+
+const cargo = (subcommand, ...args) => [
+  'cargo',
+  [subcommand, '--manifest-path=native/Cargo.toml', ...args],
+];
+const generated = ['native/node/index.d.ts', 'native/Cargo.lock', 'package-lock.json'];
+
+const steps = [
+  ['biome', 'biome', ['ci', '--error-on-warnings']],
+  ['types', 'tsc', ['-p', 'tsconfig.json']],
+  ['rustfmt', ...cargo('fmt', '--all', '--check')],
+  ['clippy', ...cargo('clippy', '--workspace', '--all-targets', '--quiet', '--', '-Dwarnings')],
+  ['build', 'npm', ['run', '--silent', 'build']],
+  ['generated files', 'git', ['diff', '--exit-code', '--stat', '--', ...generated]],
+];
+
+let failedSteps = 0;
+for (const [name, command, args] of steps) {
+  const code = await step(name, command, args);
+  if (code === 0) continue;
+  failedSteps += 1;
+  if (name === 'build') finish({ passed: 0, failed: failedSteps });
+}
+
+let totals = { passed: 0, failed: 1 };
+await step('test', process.execPath, ['scripts/test.mjs', '--no-build'], (stdout) => {
+  const line = stdout.trimEnd().split('\n').at(-1) ?? '';
+  const match = line.match(/^(\d+) passed, (\d+) failed$/);
+  if (match) totals = { passed: Number(match[1]), failed: Number(match[2]) };
+});
+finish({ passed: totals.passed, failed: totals.failed + failedSteps });
+
+/** Runs one step and prints its name, verdict and seconds. */
+async function step(name, command, args, read) {
+  console.log(`\n# ${name}`);
+  const start = performance.now();
+  const { code, stdout } = await run(command, args, { capture: read !== undefined });
+  read?.(stdout);
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`# ${name}: ${code === 0 ? 'ok' : `FAILED (exit code ${code})`}, ${seconds} s`);
+  return code;
+}
