@@ -1,0 +1,143 @@
+//! A 4-ary min-heap with the keys inside its entries; positions are kept outside, by node.
+//!
+//! Keys inline: comparing touches one or two cache lines a level and no node. Positions in an array
+//! of their own: moving an entry writes four bytes, not a line of a node.
+
+use super::node::NodeId;
+
+const ARITY: usize = 4;
+/// Position of a node that is not in the heap.
+pub(super) const OUT: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+pub(super) struct Entry<K> {
+    pub key: K,
+    pub node: NodeId,
+}
+
+pub(super) struct Heap<K> {
+    entries: Vec<Entry<K>>,
+}
+
+impl<K: Copy + Ord> Heap<K> {
+    pub const fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn first(&self) -> Option<Entry<K>> {
+        self.entries.first().copied()
+    }
+
+    /// The entry at a position of the heap.
+    pub fn at(&self, position: usize) -> Entry<K> {
+        self.entries[position]
+    }
+
+    /// Positions below `position`.
+    pub fn below(&self, position: usize) -> std::ops::Range<usize> {
+        let start = (position * ARITY + 1).min(self.entries.len());
+        start..(start + ARITY).min(self.entries.len())
+    }
+
+    /// The second smallest entry.
+    pub fn second(&self) -> Option<Entry<K>> {
+        self.entries.get(self.below(0))?.iter().min_by_key(|entry| entry.key).copied()
+    }
+
+    pub fn insert(&mut self, key: K, node: NodeId, positions: &mut [u32]) {
+        debug_assert_eq!(positions[node as usize], OUT);
+        self.entries.push(Entry { key, node });
+        self.up(self.entries.len() - 1, positions);
+    }
+
+    pub fn remove(&mut self, node: NodeId, positions: &mut [u32]) {
+        let position = positions[node as usize] as usize;
+        debug_assert_eq!(self.entries[position].node, node);
+        positions[node as usize] = OUT;
+        self.entries.swap_remove(position);
+        if position < self.entries.len() && !self.up(position, positions) {
+            self.down(position, positions);
+        }
+    }
+
+    /// Gives a node that is in the heap another key.
+    pub fn rekey(&mut self, key: K, node: NodeId, positions: &mut [u32]) {
+        let position = positions[node as usize] as usize;
+        debug_assert_eq!(self.entries[position].node, node);
+        let grew = key >= self.entries[position].key;
+        self.entries[position].key = key;
+        if grew {
+            self.down(position, positions);
+        } else {
+            self.up(position, positions);
+        }
+    }
+
+    /// Gives every entry the key that `key_of` says and restores the order.
+    pub fn rebuild(&mut self, positions: &mut [u32], mut key_of: impl FnMut(NodeId) -> K) {
+        for entry in &mut self.entries {
+            entry.key = key_of(entry.node);
+        }
+        for position in (0..self.entries.len()).rev() {
+            self.down(position, positions);
+        }
+    }
+
+    pub fn entries(&self) -> &[Entry<K>] {
+        &self.entries
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry<K>>()
+    }
+
+    /// Gives memory back when the heap has shrunk to a quarter of it.
+    pub fn shrink(&mut self) {
+        if self.entries.capacity() > 64 && self.entries.len() * 4 < self.entries.capacity() {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+    }
+
+    fn up(&mut self, start: usize, positions: &mut [u32]) -> bool {
+        let entry = self.entries[start];
+        let mut position = start;
+        while position > 0 {
+            let above = (position - 1) / ARITY;
+            if self.entries[above].key <= entry.key {
+                break;
+            }
+            self.place(position, self.entries[above], positions);
+            position = above;
+        }
+        self.place(position, entry, positions);
+        position != start
+    }
+
+    fn down(&mut self, start: usize, positions: &mut [u32]) {
+        let entry = self.entries[start];
+        let mut position = start;
+        loop {
+            let below = self.below(position);
+            let Some(least) = below.min_by_key(|&at| self.entries[at].key) else { break };
+            if self.entries[least].key >= entry.key {
+                break;
+            }
+            self.place(position, self.entries[least], positions);
+            position = least;
+        }
+        self.place(position, entry, positions);
+    }
+
+    fn place(&mut self, position: usize, entry: Entry<K>, positions: &mut [u32]) {
+        self.entries[position] = entry;
+        positions[entry.node as usize] = position as u32;
+    }
+}

@@ -1,0 +1,135 @@
+//! What a caller says about a node, and what the tree keeps of it.
+
+use super::heap::Heap;
+
+/// Index of a node in the arena; 0 is the root, the destination. Reused after a node is freed.
+pub type NodeId = u32;
+
+/// The destination itself.
+pub const ROOT: NodeId = 0;
+
+/// "No node", "no bucket", "not in the heap".
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Largest weight of a node (rule 1); the smallest is 1, the default 100.
+pub const WEIGHT_MAX: u32 = 10_000;
+
+/// What an attempt costs (rule 5): a choice of the destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FairBy {
+    /// The scarcer of rate and slots.
+    #[default]
+    Auto,
+    /// Its share of the rate, whatever it holds.
+    Cost,
+    /// The time for which it holds a slot.
+    Time,
+}
+
+/// What a node may use at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Cost a second; none: not limited.
+    pub rate_per_sec: Option<f64>,
+    /// Cost that may go at once; 0 counts as 1.
+    pub burst: u32,
+    /// Messages in flight; none: not limited.
+    pub in_flight_max: Option<u32>,
+}
+
+/// The destination.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TreeConfig {
+    pub limits: Limits,
+    pub fair_by: FairBy,
+    /// Longest time a message may be held, µs: no guess of a hold is above it.
+    pub lease_us: u64,
+}
+
+/// What a node stands for. The rules are the same for every kind but a queue has no children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    Set,
+    Tenant,
+    Queue,
+}
+
+/// A set, tenant or queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NodeConfig {
+    /// 1…10,000 (rule 1); held to that range.
+    pub weight: u32,
+    pub limits: Limits,
+    pub paused: bool,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self { weight: 100, limits: Limits::default(), paused: false }
+    }
+}
+
+/// State of one node. `due`, `held` and `in_flight` of a parent are the sums of its children.
+pub(super) struct Node {
+    /// Start tag S, 2⁻³² cost units over weight.
+    pub tag: u128,
+    /// Second part of the key (rule 3); see `fresh_tie` and `served_tie`.
+    pub tie: u64,
+    /// Cost served since the queue last became backlogged.
+    pub got: u64,
+    /// Not eligible before this time, µs.
+    pub rest_until_us: u64,
+    pub parent: NodeId,
+    pub weight: u32,
+    /// Messages that could leave now.
+    pub due: u32,
+    /// Messages that wait in a timer.
+    pub held: u32,
+    pub in_flight: u32,
+    /// Most in flight; `u32::MAX` is no cap.
+    pub in_flight_max: u32,
+    /// In the arena of buckets.
+    pub bucket: u32,
+    /// In the arena of families; a queue has none.
+    pub family: u32,
+    /// Cost of the next message of a queue.
+    pub head_cost: u32,
+    /// Moving average of the holds, µs; 0 is not known yet.
+    pub hold_us: u32,
+    pub kind: NodeKind,
+    pub used: bool,
+    pub paused: bool,
+    pub blocked: bool,
+    /// In its parent's heap (for the root: a pick would succeed).
+    pub eligible: bool,
+}
+
+/// Key of a child in its parent's heap: (S, tie), smallest first (rule 3).
+pub(super) type Key = (u128, u64);
+
+/// What a parent keeps of its children.
+pub(super) struct Family {
+    /// Virtual time V.
+    pub v: u128,
+    /// Largest tag any child has had: what V becomes when nothing waits (rule 7).
+    pub tag_max: u128,
+    /// The eligible children.
+    pub heap: Heap<Key>,
+    pub children: u32,
+    /// Sum of the weights of the eligible children.
+    pub eligible_weight: u64,
+    /// Sum of the weights of the children with a due message.
+    pub backlog_weight: u64,
+}
+
+const SERVED: u64 = 1 << 63;
+
+/// Tie of a node that became backlogged since its last service: before all others, in order.
+pub(super) const fn fresh_tie(sequence: u64) -> u64 {
+    sequence
+}
+
+/// Tie of a node that was served: the least recently served first.
+pub(super) const fn served_tie(sequence: u64) -> u64 {
+    SERVED | sequence
+}
