@@ -1,0 +1,183 @@
+//! What a shard writes: records, their keys, and the journal buffer that carries them to the disk.
+//!
+//! The byte tables are in docs/exchange.md. To change a stored record: add a new version number,
+//! keep the reader of the old one, write the new one only.
+
+mod batch;
+mod journal;
+mod log;
+mod state;
+mod varint;
+
+pub use batch::{BatchMessage, BatchRecord, BatchRecordBuilder, ClosedRecord};
+pub use journal::{JournalEntry, JournalReader, JournalWriter};
+pub use log::{
+    LogEntries, LogRecord, Return, Run, Runs, Settled, SettledRuns, message_key, write_log_record,
+};
+pub use state::{
+    STATE_GONE, STATE_IN_FLIGHT, STATE_TIMED, STATE_WAITING, StateExtra, StateRecord, StateRun,
+    write_state_record,
+};
+
+use crate::message_id::BATCH_END;
+
+pub const RECORD_HEADER_BYTES: usize = 8;
+/// A batch has at most this many indexes, so that its length fits the u16 of a state record.
+pub const BATCH_INDEXES_MAX: usize = 65_535;
+
+pub const META_IDENTITY: [u8; 2] = [1, 1];
+pub const META_CEILING: [u8; 2] = [1, 2];
+pub const META_THROUGH: [u8; 2] = [1, 3];
+
+const MAGIC: u8 = 0x46;
+const VERSION: u8 = 1;
+
+/// Why a record cannot be used. All of them end the start: nothing is guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// The bytes are not those that were written.
+    Checksum,
+    /// Written by a newer daemon.
+    NewerVersion(u8),
+    /// The checksum fits, the content does not; or there is no record header at all.
+    Damaged,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecordType {
+    Ceiling = 2,
+    Through = 3,
+    Batch = 16,
+    Log = 17,
+    State = 18,
+}
+
+/// The two records that hold one u64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// No batch number at or above it was ever used.
+    Ceiling,
+    /// Log records up to this sequence are contained in state records.
+    Through,
+}
+
+impl Mark {
+    pub const fn key(self) -> [u8; 2] {
+        match self {
+            Self::Ceiling => META_CEILING,
+            Self::Through => META_THROUGH,
+        }
+    }
+
+    const fn record_type(self) -> RecordType {
+        match self {
+            Self::Ceiling => RecordType::Ceiling,
+            Self::Through => RecordType::Through,
+        }
+    }
+}
+
+pub fn write_mark(out: &mut Vec<u8>, mark: Mark, value: u64) {
+    let start = begin_record(out, mark.record_type());
+    out.extend_from_slice(&value.to_le_bytes());
+    end_record(out, start);
+}
+
+pub fn parse_mark(value: &[u8], mark: Mark) -> Result<u64, RecordError> {
+    let bytes = check_record(value, mark.record_type())?;
+    bytes
+        .try_into()
+        .map(u64::from_le_bytes)
+        .map_err(|_| RecordError::Damaged)
+}
+
+/// `02 batch first`
+pub fn batch_key(batch: u64, first_index: u16) -> [u8; 9] {
+    assert!(batch < BATCH_END, "batch {batch} does not fit 48 bits");
+    key(2, batch << 16 | u64::from(first_index))
+}
+
+/// `03 sequence`
+pub fn log_key(sequence: u64) -> [u8; 9] {
+    key(3, sequence)
+}
+
+/// `04 batch`
+pub fn state_key(batch: u64) -> [u8; 7] {
+    assert!(batch < BATCH_END, "batch {batch} does not fit 48 bits");
+    *key(4, batch << 16).first_chunk().expect("7 of 9 bytes")
+}
+
+fn key(first: u8, rest: u64) -> [u8; 9] {
+    let mut key = [first; 9];
+    key[1..].copy_from_slice(&rest.to_be_bytes());
+    key
+}
+
+/// What a key of the store names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Identity,
+    Mark(Mark),
+    Batch { batch: u64, first_index: u16 },
+    Log { sequence: u64 },
+    State { batch: u64 },
+}
+
+pub fn parse_key(key: &[u8]) -> Option<Key> {
+    let (first, rest) = key.split_first()?;
+    let number = rest
+        .iter()
+        .take(8)
+        .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+    Some(match (first, rest.len()) {
+        (1, 1) => match number {
+            1 => Key::Identity,
+            2 => Key::Mark(Mark::Ceiling),
+            3 => Key::Mark(Mark::Through),
+            _ => return None,
+        },
+        (2, 8) => Key::Batch {
+            batch: number >> 16,
+            first_index: number as u16,
+        },
+        (3, 8) => Key::Log { sequence: number },
+        (4, 6) => Key::State { batch: number },
+        _ => return None,
+    })
+}
+
+/// Appends a record's header and returns where it begins; `end_record` completes it.
+fn begin_record(out: &mut Vec<u8>, record_type: RecordType) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&[MAGIC, record_type as u8, VERSION, 0, 0, 0, 0, 0]);
+    start
+}
+
+fn end_record(out: &mut [u8], start: usize) {
+    let checksum = checksum(&out[start..]);
+    out[start + 4..start + RECORD_HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Checks header and checksum; returns what follows the header.
+fn check_record(value: &[u8], record_type: RecordType) -> Result<&[u8], RecordError> {
+    if value.len() < RECORD_HEADER_BYTES || value[0] != MAGIC {
+        return Err(RecordError::Damaged);
+    }
+    if checksum(value) != u32::from_le_bytes([value[4], value[5], value[6], value[7]]) {
+        return Err(RecordError::Checksum);
+    }
+    if value[2] > VERSION {
+        return Err(RecordError::NewerVersion(value[2]));
+    }
+    if value[1] != record_type as u8 || value[2] != VERSION || value[3] != 0 {
+        return Err(RecordError::Damaged);
+    }
+    Ok(&value[RECORD_HEADER_BYTES..])
+}
+
+/// Over type and version as well as the content, so that a flipped bit is no newer version.
+fn checksum(value: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&value[..4]), &value[RECORD_HEADER_BYTES..])
+}
