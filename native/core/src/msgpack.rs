@@ -78,7 +78,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An integer that is not negative, of any form; a float is of the wrong type.
+    /// A whole number that is not negative, of any form: some encoders write those above 2³² as
+    /// float 64.
     #[inline]
     pub fn uint(&mut self) -> Result<u64, Code> {
         let head = self.byte()?;
@@ -91,6 +92,7 @@ impl<'a> Reader<'a> {
                 let value = self.signed(1 << (head - 0xd0))?;
                 u64::try_from(value).map_err(|_| Code::WrongType)
             }
+            0xcb => whole(f64::from_bits(self.big_endian(8)?)).ok_or(Code::WrongType),
             _ => Err(mismatch(head)),
         }
     }
@@ -281,6 +283,14 @@ impl<'a> Reader<'a> {
         let unused = 64 - 8 * width as u32;
         Ok((self.big_endian(width)? << unused).cast_signed() >> unused)
     }
+}
+
+/// The number if it is whole, not negative and exact (below 2⁵³).
+pub fn whole(value: f64) -> Option<u64> {
+    const EXACT_END: f64 = 9_007_199_254_740_992.0;
+    let is_whole = value.fract() == 0.0 && (0.0..EXACT_END).contains(&value);
+    #[allow(clippy::cast_sign_loss, reason = "the range was checked")]
+    is_whole.then_some(value as u64)
 }
 
 /// What a value that begins with this byte is, in words for an error message.

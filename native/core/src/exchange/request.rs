@@ -108,8 +108,8 @@ pub fn decode_explain(bytes: &[u8]) -> Result<Explain<'_>, ExchangeError> {
         let destination = name(reader)?;
         Ok(Explain {
             destination,
-            offset: u32_of(reader)?,
-            limit: u32_of(reader)?,
+            offset: reader.uint32()?,
+            limit: reader.uint32()?,
         })
     })
 }
@@ -118,7 +118,7 @@ pub fn decode_explain(bytes: &[u8]) -> Result<Explain<'_>, ExchangeError> {
 pub fn decode_stats(bytes: &[u8]) -> Result<u32, ExchangeError> {
     decode("a stats is damaged", bytes, |reader| {
         array_of(reader, 1)?;
-        u32_of(reader)
+        reader.uint32()
     })
 }
 
@@ -150,10 +150,10 @@ fn destination_fields(reader: &mut Reader<'_>) -> Result<DestinationFields, Code
     array_of(reader, 8)?;
     Ok(DestinationFields {
         rate_per_sec: optional(reader, f64_of)?,
-        burst: u64_of(reader)?,
-        in_flight_max: optional(reader, u32_of)?,
-        lease_ms: u64_of(reader)?,
-        attempts_max: u32_of(reader)?,
+        burst: reader.uint()?,
+        in_flight_max: optional(reader, Reader::uint32)?,
+        lease_ms: reader.uint()?,
+        attempts_max: reader.uint32()?,
         on_doubt: one_of(reader, [OnDoubt::Redeliver, OnDoubt::Fail])?,
         fair_by: one_of(reader, [FairBy::Auto, FairBy::Cost, FairBy::Time])?,
         paused: reader.bool()?,
@@ -163,10 +163,10 @@ fn destination_fields(reader: &mut Reader<'_>) -> Result<DestinationFields, Code
 fn set_fields(reader: &mut Reader<'_>) -> Result<SetFields, Code> {
     array_of(reader, 5)?;
     Ok(SetFields {
-        weight: u32_of(reader)?,
+        weight: reader.uint32()?,
         rate_per_sec: optional(reader, f64_of)?,
-        burst: u64_of(reader)?,
-        in_flight_max: optional(reader, u32_of)?,
+        burst: reader.uint()?,
+        in_flight_max: optional(reader, Reader::uint32)?,
         order: one_of(reader, [SetOrder::Fifo, SetOrder::Strict])?,
     })
 }
@@ -175,10 +175,10 @@ fn tenant_fields<'a>(reader: &mut Reader<'a>) -> Result<TenantFields<'a>, Code> 
     array_of(reader, 6)?;
     Ok(TenantFields {
         set: name(reader)?,
-        weight: u32_of(reader)?,
+        weight: reader.uint32()?,
         rate_per_sec: optional(reader, f64_of)?,
-        burst: u64_of(reader)?,
-        in_flight_max: optional(reader, u32_of)?,
+        burst: reader.uint()?,
+        in_flight_max: optional(reader, Reader::uint32)?,
         paused: reader.bool()?,
     })
 }
@@ -216,33 +216,16 @@ fn f64_of(reader: &mut Reader<'_>) -> Result<f64, Code> {
     }
 }
 
-/// A whole number, as an integer or a float that is one.
-fn u64_of(reader: &mut Reader<'_>) -> Result<u64, Code> {
-    const EXACT_END: f64 = 9_007_199_254_740_992.0;
-    match reader.f64_or_int()? {
-        Number::Uint(value) => Ok(value),
-        #[allow(clippy::cast_sign_loss, reason = "the range was checked")]
-        Number::Float(value) if value.fract() == 0.0 && (0.0..EXACT_END).contains(&value) => {
-            Ok(value as u64)
-        }
-        _ => Err(Code::WrongType),
-    }
-}
-
-fn u32_of(reader: &mut Reader<'_>) -> Result<u32, Code> {
-    u32::try_from(u64_of(reader)?).map_err(|_| Code::WrongType)
-}
-
 fn one_of<T: Copy, const COUNT: usize>(
     reader: &mut Reader<'_>,
     values: [T; COUNT],
 ) -> Result<T, Code> {
-    let number = u32_of(reader)? as usize;
+    let number = reader.uint32()? as usize;
     values.get(number).copied().ok_or(Code::WrongType)
 }
 
 fn entity_kind(reader: &mut Reader<'_>) -> Result<EntityKind, Code> {
-    match u32_of(reader)? {
+    match reader.uint32()? {
         1 => Ok(EntityKind::Destination),
         2 => Ok(EntityKind::Set),
         3 => Ok(EntityKind::Tenant),
