@@ -69,7 +69,11 @@ export interface SettleFrame {
   readonly outcomes: readonly (number | SettleOutcome)[];
 }
 
-export function encodePublish({ id, destination, messages }: PublishFrame): Uint8Array<ArrayBuffer> {
+export function encodePublish({
+  id,
+  destination,
+  messages,
+}: PublishFrame): Uint8Array<ArrayBuffer> {
   return pack([KIND.publish, id, destination, messages.map(messageFields)]);
 }
 

@@ -263,7 +263,9 @@ function array(value: unknown, field: string): unknown[] {
 
 function map(value: unknown, field: string): Record<string, unknown> {
   const isMap =
-    typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+    typeof value === 'object' &&
+    value !== null &&
+    Object.getPrototypeOf(value) === Object.prototype;
   if (isMap) return value as Record<string, unknown>;
   throw wrong(value, field, 'a map');
 }
