@@ -16,3 +16,14 @@ export declare function exitNow(code: number): never
  * Addresses fit 48 bits here, so a double holds them exactly.
  */
 export declare function instanceId(): number
+
+/**
+ * Locks the file at `path`, made when absent, for this process alone: `flock(2)`, which ends with
+ * the process however that ends.
+ *
+ * Returns the lock for `unlockFile`, or -1 when another process (or an earlier call) has it.
+ */
+export declare function lockFile(path: string): number
+
+/** Gives a lock of `lockFile` back. */
+export declare function unlockFile(lock: number): void

@@ -4,6 +4,7 @@
 //! Statics of this library are shared by all threads of the process, the workers too.
 
 use napi_derive::napi;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 
 /// Its address tells one loaded copy of this library from another.
 static INSTANCE: u8 = 0;
@@ -26,4 +27,34 @@ pub fn instance_id() -> f64 {
 pub fn exit_now(code: i32) {
     // SAFETY: `_exit` has no preconditions; it ends the process and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// Locks the file at `path`, made when absent, for this process alone: `flock(2)`, which ends with
+/// the process however that ends.
+///
+/// Returns the lock for `unlockFile`, or -1 when another process (or an earlier call) has it.
+#[napi(catch_unwind)]
+pub fn lock_file(path: String) -> napi::Result<i32> {
+    let file = std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| napi::Error::from_reason(format!("{path}: {error}")))?;
+    // SAFETY: the descriptor is open for the whole call.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(file.into_raw_fd());
+    }
+    let error = std::io::Error::last_os_error();
+    if error.kind() == std::io::ErrorKind::WouldBlock {
+        return Ok(-1);
+    }
+    Err(napi::Error::from_reason(format!("{path}: {error}")))
+}
+
+/// Gives a lock of `lockFile` back.
+#[napi(catch_unwind)]
+pub fn unlock_file(lock: i32) {
+    // SAFETY: `lock` is a descriptor that `lockFile` opened and nothing else closes.
+    drop(unsafe { std::fs::File::from_raw_fd(lock) });
 }

@@ -1,0 +1,167 @@
+/**
+ * Resources that the REST API changes (destinations, sets, tenants, …), in the main thread's environment.
+ *
+ * Owns their durable form and their versions; knows nothing of their fields. Every change takes the
+ * next number of one counter for all kinds, so versions tell which of two changes came later.
+ * Reads see what is flushed.
+ */
+import { FairleadError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import { type Durability, Environment } from './environment.ts';
+import { decodeRecord, encodeRecord, MAIN_RECORD_TYPE, type RecordKind } from './record.ts';
+
+export interface Entity<T extends object = object> {
+  name: string;
+  /** Number of the change that wrote it. */
+  version: number;
+  value: T;
+}
+
+const ENTITY: RecordKind = { name: 'entity', type: MAIN_RECORD_TYPE.entity, version: 1 };
+const VERSION: RecordKind = { name: 'version', type: MAIN_RECORD_TYPE.version, version: 1 };
+
+/** Before every entity: its key begins with the kind, which is at least 1. */
+const VERSION_KEY = Uint8Array.of(0, 1);
+const KIND_MAX = 254;
+
+export interface EntityStoreOptions {
+  entitiesPerKind?: number;
+  flushTimeoutMs?: number;
+  mapBytes?: number;
+}
+
+/** A few gigabytes hold every kind at its bound; the map is sparse. */
+const MAP_BYTES = 8 * 1024 ** 3;
+
+export class EntityStore {
+  readonly #environment: Environment;
+  readonly #entitiesPerKind: number;
+  /** Names of each kind, those of writes under way included. */
+  readonly #names = new Map<number, Set<string>>();
+  #version = 0;
+
+  private constructor(environment: Environment, entitiesPerKind: number) {
+    this.#environment = environment;
+    this.#entitiesPerKind = entitiesPerKind;
+  }
+
+  /** @throws RecordError when a record is damaged or newer than this daemon. */
+  static open(path: string, durability: Durability, options: EntityStoreOptions = {}): EntityStore {
+    const environment = Environment.open({
+      path,
+      durability,
+      mapBytes: options.mapBytes ?? MAP_BYTES,
+      ...(options.flushTimeoutMs === undefined ? {} : { flushTimeoutMs: options.flushTimeoutMs }),
+    });
+    const store = new EntityStore(environment, options.entitiesPerKind ?? LIMITS.entitiesPerKind);
+    store.#load();
+    return store;
+  }
+
+  /** Number of the newest change. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get<T extends object>(kind: number, name: string): Entity<T> | undefined {
+    const record = this.#environment.get(keyOf(kind, name));
+    return record === undefined ? undefined : decodeEntity<T>(name, record);
+  }
+
+  /** All entities of a kind, in order of their names' bytes. */
+  list<T extends object>(kind: number): Entity<T>[] {
+    const found: Entity<T>[] = [];
+    for (const { key, value } of this.#environment.range(Uint8Array.of(kind), endOf(kind))) {
+      found.push(decodeEntity<T>(nameOf(key), value));
+    }
+    return found;
+  }
+
+  /** How many entities of a kind there are, writes under way included. */
+  count(kind: number): number {
+    return this.#names.get(kind)?.size ?? 0;
+  }
+
+  /**
+   * Writes an entity, new or in place of the old one.
+   *
+   * @returns its version, once flushed; a rejection other than FairleadError must end the process
+   * @throws FairleadError tooManyEntities when it is new and there are as many as there may be
+   */
+  async put(kind: number, name: string, value: object): Promise<number> {
+    const names = this.#namesOf(kind);
+    if (!names.has(name) && names.size >= this.#entitiesPerKind) {
+      throw new FairleadError(
+        'tooManyEntities',
+        `There may be ${this.#entitiesPerKind} resources of this type, and there are as many.`,
+      );
+    }
+    names.add(name);
+    const version = this.#nextVersion();
+    await this.#environment.commitQueued((writes) => {
+      writes.put(keyOf(kind, name), encodeRecord(ENTITY, [version, value]));
+      writes.put(VERSION_KEY, encodeRecord(VERSION, version));
+    });
+    return version;
+  }
+
+  /** @returns the number of this change, once flushed; undefined when there was no such entity */
+  async remove(kind: number, name: string): Promise<number | undefined> {
+    if (!this.#namesOf(kind).delete(name)) return undefined;
+    const version = this.#nextVersion();
+    await this.#environment.commitQueued((writes) => {
+      writes.remove(keyOf(kind, name));
+      writes.put(VERSION_KEY, encodeRecord(VERSION, version));
+    });
+    return version;
+  }
+
+  /** Waits for writes under way and closes the environment. */
+  close(): Promise<void> {
+    return this.#environment.close();
+  }
+
+  #load(): void {
+    const version = this.#environment.get(VERSION_KEY);
+    if (version !== undefined) this.#version = decodeRecord(VERSION, version) as number;
+    for (const { key, value } of this.#environment.range(Uint8Array.of(1), endOf(KIND_MAX))) {
+      const name = nameOf(key);
+      decodeEntity(name, value);
+      this.#namesOf(key[0] as number).add(name);
+    }
+  }
+
+  #nextVersion(): number {
+    this.#version += 1;
+    return this.#version;
+  }
+
+  #namesOf(kind: number): Set<string> {
+    const known = this.#names.get(kind);
+    if (known !== undefined) return known;
+    const names = new Set<string>();
+    this.#names.set(kind, names);
+    return names;
+  }
+}
+
+function keyOf(kind: number, name: string): Uint8Array {
+  if (!Number.isInteger(kind) || kind < 1 || kind > KIND_MAX) {
+    throw new RangeError(`an entity kind is an integer from 1 to ${KIND_MAX}, received ${kind}`);
+  }
+  if (name === '') throw new RangeError('an entity has a name, received an empty one');
+  return Buffer.concat([Uint8Array.of(kind), Buffer.from(name, 'utf8')]);
+}
+
+function endOf(kind: number): Uint8Array {
+  return Uint8Array.of(kind + 1);
+}
+
+function nameOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', 1);
+}
+
+function decodeEntity<T extends object>(name: string, record: Uint8Array): Entity<T> {
+  const [version, value] = decodeRecord(ENTITY, record) as [number, T];
+  return { name, version, value };
+}
