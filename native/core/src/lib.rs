@@ -12,4 +12,5 @@ pub mod limits;
 pub mod message_id;
 pub mod msgpack;
 pub mod record;
+pub mod shard;
 pub mod tree;

@@ -27,6 +27,20 @@ impl JournalWriter {
         }
     }
 
+    /// An empty journal with room for about `bytes`.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut room = Vec::with_capacity(bytes.max(COUNT_BYTES));
+        room.extend_from_slice(&[0; COUNT_BYTES]);
+        Self {
+            bytes: room,
+            entries: 0,
+        }
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Forgets everything but the room.
     pub fn clear(&mut self) {
         self.bytes.clear();

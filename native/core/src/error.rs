@@ -1,0 +1,36 @@
+//! Error numbers the core raises: the same numbers as `src/errors.ts` (a test compares them).
+
+/// An operating error of the protocol; the number goes to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Code {
+    MalformedFrame = 1001,
+    UnknownKind = 1002,
+    WrongType = 1003,
+    FieldTooLong = 1004,
+    FrameTooLarge = 1005,
+    TooManyMessages = 1006,
+    NotYetSupported = 1007,
+    InvalidName = 1008,
+    PayloadTooLarge = 1009,
+    ScopeMissing = 2004,
+    TenantForbidden = 2005,
+    UnknownDestination = 3001,
+    QueueFull = 3002,
+    TenantFull = 3003,
+    ShardFull = 3004,
+    TooManyQueues = 3005,
+    UnknownSubscription = 3006,
+    SubscriptionInUse = 3007,
+    CreditTooLarge = 3008,
+    TooManySubscriptions = 3009,
+    TenantRequired = 3013,
+    DiskFull = 3014,
+}
+
+impl Code {
+    /// The number on the wire.
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+}

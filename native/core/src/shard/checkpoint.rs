@@ -1,0 +1,136 @@
+//! Checkpoint: states of changed batches replace the log, in small steps.
+//!
+//! It begins when the log has grown to its bound or on request, and covers the log up to the last
+//! record then written. Each step writes the states of some changed batches, each `asOf` the log
+//! record of its own step, so that a crash in between replays right. When all are written, `through`
+//! moves and the log up to it is deleted, 500 records a step.
+
+use super::Shard;
+use super::batches::{self, GONE};
+use crate::limits;
+use crate::record::{Mark, StateExtra, log_key, state_key, write_mark, write_state_record};
+
+/// State records of one step, and bytes of them at most (roughly): steps stay under a millisecond.
+const BATCHES_PER_STEP: usize = 256;
+const BYTES_PER_STEP: usize = 256 * 1024;
+/// Deletes of one step: 500 keys block LMDB's writer for 0.1–0.2 ms, 10,000 for 8 ms.
+const DELETES_PER_STEP: u64 = 500;
+
+#[derive(Debug, Default)]
+pub struct Checkpoint {
+    /// Batches that changed since their last state record.
+    pub dirty: Vec<u64>,
+    /// Those the running checkpoint still has to write.
+    work: Vec<u64>,
+    running: bool,
+    /// Log record that the running checkpoint covers.
+    target: u64,
+    /// Log records up to it are contained in state records.
+    pub through: u64,
+    /// Log records up to it are deleted from disk.
+    pub deleted: u64,
+    /// Request ids that wait for a whole checkpoint.
+    requests: Vec<u32>,
+    /// Those among them that the running one answers.
+    answering: usize,
+}
+
+impl Checkpoint {
+    pub fn has_work(&self) -> bool {
+        self.running || self.deleted < self.through || !self.requests.is_empty()
+    }
+}
+
+impl Shard {
+    pub(super) fn request_checkpoint(&mut self, request: u32) {
+        self.checkpoint.requests.push(request);
+    }
+
+    pub(super) fn write_checkpoint(&mut self) {
+        let wanted = self.log_bytes >= limits::LOG_BYTES || !self.checkpoint.requests.is_empty();
+        if !self.checkpoint.running && wanted {
+            self.checkpoint.running = true;
+            self.checkpoint.target = self.next_log - 1;
+            self.checkpoint.answering = self.checkpoint.requests.len();
+            self.checkpoint.work = std::mem::take(&mut self.checkpoint.dirty);
+            self.log_bytes = 0;
+        }
+        if self.checkpoint.running {
+            self.write_states();
+        }
+        self.delete_log();
+    }
+
+    fn write_states(&mut self) {
+        let before = self.journal.bytes().len();
+        let mut written = 0;
+        while written < BATCHES_PER_STEP && self.journal.bytes().len() - before < BYTES_PER_STEP {
+            let Some(number) = self.checkpoint.work.pop() else {
+                break;
+            };
+            written += usize::from(self.write_state(number));
+        }
+        if !self.checkpoint.work.is_empty() {
+            return;
+        }
+        self.checkpoint.running = false;
+        self.checkpoint.through = self.checkpoint.target;
+        let through = self.checkpoint.through;
+        self.journal.put_with(&Mark::Through.key(), |out| {
+            write_mark(out, Mark::Through, through);
+        });
+        let answered: Vec<u32> = self
+            .checkpoint
+            .requests
+            .drain(..self.checkpoint.answering)
+            .collect();
+        for request in answered {
+            self.reply_json(request, &format!(r#"{{"ok":true,"through":{through}}}"#));
+        }
+    }
+
+    /// Writes a batch's states, if it still has a live message.
+    fn write_state(&mut self, number: u64) -> bool {
+        let Some(batch) = self.batches.get_mut(number) else {
+            return false;
+        };
+        if !batch.dirty {
+            return false;
+        }
+        batch.dirty = false;
+        batch.stored = true;
+        let mut extras = Vec::new();
+        if !self.extras.is_empty() {
+            for (index, &state) in batch.states.iter().enumerate() {
+                if state == GONE {
+                    continue;
+                }
+                if let Some(extra) = self.extras.get(&batches::key(number, index as u16)) {
+                    extras.push(StateExtra {
+                        index: index as u16,
+                        attempts: extra.attempts,
+                        due_ms: extra.due_ms,
+                        flags: extra.flags,
+                    });
+                }
+            }
+        }
+        let as_of = self.next_log - 1;
+        let states = batch.states.iter().copied();
+        self.journal.put_with(&state_key(number), |out| {
+            write_state_record(out, as_of, states, &extras);
+        });
+        true
+    }
+
+    fn delete_log(&mut self) {
+        let end = self
+            .checkpoint
+            .through
+            .min(self.checkpoint.deleted + DELETES_PER_STEP);
+        for sequence in self.checkpoint.deleted + 1..=end {
+            self.journal.delete(&log_key(sequence));
+        }
+        self.checkpoint.deleted = end;
+    }
+}

@@ -1,0 +1,312 @@
+//! Picking by score while room and credit allow, and noting what was handed out.
+
+use super::batches::{self, IN_FLIGHT, Key, NONE};
+use super::connection::InFlight;
+use super::destination::{Destination, Owner};
+use super::{DeliverFrame, Handed, Shard};
+use crate::daemon_frame::{DELIVER_HEADER_BYTES_MAX, DELIVERY_BYTES_MAX};
+use crate::limits;
+use crate::tree::{self, Picked};
+use std::cmp::Reverse;
+
+/// Picks of one destination before another has its turn.
+const PICKS_PER_TURN: usize = 512;
+
+/// Nodes looked at for freeing after each turn of a destination.
+const SWEEP_PER_TURN: usize = 8;
+
+/// Why a destination's turn ended.
+#[derive(PartialEq)]
+enum Turn {
+    /// Nothing more can be picked now.
+    Idle,
+    /// Its turn was over.
+    More,
+    /// The exchange is full.
+    Full,
+}
+
+impl Shard {
+    /// Serves the listed destinations in turns until all are idle or the exchange is full.
+    pub(super) fn dispatch(&mut self) {
+        self.more = false;
+        if self.draining {
+            for place in std::mem::take(&mut self.listed) {
+                self.destinations[place as usize].listed = false;
+            }
+            return;
+        }
+        let mut budget = Budget::default();
+        let mut round = std::mem::take(&mut self.listed);
+        let mut next = Vec::new();
+        while !round.is_empty() {
+            let mut full = false;
+            for place in round.drain(..) {
+                if full {
+                    next.push(place);
+                    continue;
+                }
+                match self.turn(place, &mut budget) {
+                    Turn::Idle => {
+                        self.destinations[place as usize].listed = false;
+                        self.ask_wake(place);
+                    }
+                    Turn::More => next.push(place),
+                    Turn::Full => {
+                        full = true;
+                        next.push(place);
+                    }
+                }
+            }
+            if full {
+                // The one that filled the exchange comes last in the next.
+                self.more = true;
+                next.rotate_left(1);
+                break;
+            }
+            std::mem::swap(&mut round, &mut next);
+        }
+        round.clear();
+        self.listed = next;
+    }
+
+    fn turn(&mut self, place: u32, budget: &mut Budget) -> Turn {
+        let now_us = self.now_us;
+        let destination = &mut self.destinations[place as usize];
+        destination.tree.wake(now_us);
+        let room = if destination.fields.in_flight_max.is_some() {
+            u64::MAX
+        } else {
+            destination
+                .outstanding
+                .limit(now_us)
+                .saturating_sub(destination.in_flight)
+        };
+        let mut left = room.min(PICKS_PER_TURN as u64) as usize;
+        let cut = room > PICKS_PER_TURN as u64;
+        while left > 0 {
+            if budget.full() {
+                return Turn::Full;
+            }
+            let destination = &mut self.destinations[place as usize];
+            if !destination.tree.can_pick() {
+                break;
+            }
+            let Some(consumer) = destination.best_consumer(now_us) else {
+                break;
+            };
+            let Some(picked) = destination.tree.pick(now_us) else {
+                break;
+            };
+            self.hand_out(place, consumer, picked, budget);
+            left -= 1;
+        }
+        self.sweep(place as usize, SWEEP_PER_TURN);
+        let destination = &self.destinations[place as usize];
+        let again = left == 0
+            && cut
+            && destination.tree.can_pick()
+            && destination.best_consumer(now_us).is_some();
+        if again { Turn::More } else { Turn::Idle }
+    }
+
+    fn hand_out(&mut self, place: u32, consumer: usize, picked: Picked, budget: &mut Budget) {
+        let now_us = self.now_us;
+        let strict = self.any_strict && self.is_strict_queue(place, picked.queue);
+        let destination = &mut self.destinations[place as usize];
+        let key = destination
+            .queue_mut(picked.queue)
+            .pop()
+            .expect("the tree picks only queues with a due message");
+        if strict {
+            self.any_strict_wait = true;
+            destination.queue_mut(picked.queue).strict_wait = Some(key);
+            destination.tree.block(picked.queue, true, now_us);
+        }
+        destination.in_flight += 1;
+        destination.served += 1;
+        if let Some(tenant) = destination.tree.parent(picked.queue)
+            && let Owner::Tenant { delivered, .. } = destination.owner_mut(tenant)
+        {
+            *delivered += 1;
+        }
+        self.counters.waiting -= 1;
+        self.counters.in_flight += 1;
+        self.counters.delivered += 1;
+
+        let (handed, bytes) = self.handed_of(key, budget);
+        let destination = &mut self.destinations[place as usize];
+        let served = destination.served;
+        let entry = &mut destination.consumers[consumer];
+        entry.credit -= 1;
+        entry.last_served = served;
+        let lease_us = destination.fields.lease_ms * 1000;
+        let client = self
+            .connections
+            .get_mut(&entry.connection)
+            .expect("a consumer has its connection");
+        let delivery = client.hand_out(InFlight {
+            key,
+            charge: picked.charge,
+            dispatched_us: now_us,
+            destination: place,
+            queue: picked.queue,
+            subscription: entry.number,
+        });
+        if now_us.saturating_add(lease_us) < client.lease_check_us {
+            client.lease_check_us = now_us + lease_us;
+            self.leases
+                .push(Reverse((client.lease_check_us, entry.connection)));
+        }
+        if entry.frame_exchange != self.exchange {
+            entry.frame_exchange = self.exchange;
+            entry.frame = NONE;
+        }
+        let handed = Handed { delivery, ..handed };
+        append(&mut self.frames, &mut self.handed, entry, handed, bytes);
+        self.handed_keys.push(key);
+        budget.picks += 1;
+        budget.bytes += bytes;
+    }
+
+    /// What `emit` needs of a message, and the most bytes its delivery takes.
+    fn handed_of(&mut self, key: Key, budget: &mut Budget) -> (Handed, usize) {
+        let extra = if self.extras.is_empty() {
+            super::Extra::default()
+        } else {
+            self.extras.get(&key).copied().unwrap_or_default()
+        };
+        let number = batches::batch_of(key);
+        let batch = self
+            .batches
+            .get_mut(number)
+            .expect("a queued message has its batch");
+        let index = batches::index_of(key);
+        debug_assert_eq!(batch.states[usize::from(index)], batches::WAITING);
+        batch.states[usize::from(index)] = IN_FLIGHT;
+        if !batch.dirty {
+            batch.dirty = true;
+            self.checkpoint.dirty.push(number);
+        }
+        let (accepted_ms, hash) = (batch.accepted_ms, batch.hash);
+        let place = batch.record_of(index);
+        let record = &mut batch.records[place];
+        if record.touched != self.exchange {
+            record.touched = self.exchange;
+            record.want = NONE;
+            budget.records += 1;
+        }
+        if record.cache == NONE && record.want == NONE {
+            record.want = self.wants.len() as u32;
+            self.wants.push(batches::key(number, record.first));
+        }
+        let handed = Handed {
+            key,
+            delivery: 0,
+            attempt: extra.attempts + 1,
+            flags: extra.flags,
+            next: NONE,
+            cache: record.cache,
+            want: record.want,
+            accepted_ms,
+            hash,
+        };
+        (handed, record.body_bytes_max as usize + DELIVERY_BYTES_MAX)
+    }
+
+    fn is_strict_queue(&self, place: u32, queue: u32) -> bool {
+        let destination = &self.destinations[place as usize];
+        let Owner::Queue { sender, .. } = &destination.owners[queue as usize] else {
+            return false;
+        };
+        if sender.is_empty() {
+            return false;
+        }
+        let set = destination
+            .tree
+            .parent(queue)
+            .and_then(|tenant| destination.tree.parent(tenant));
+        set.is_some_and(|set| {
+            matches!(
+                destination.owners[set as usize],
+                Owner::Set { strict: true, .. }
+            )
+        })
+    }
+
+    /// Notes when an idle destination has to be looked at again.
+    fn ask_wake(&mut self, place: u32) {
+        let destination = &mut self.destinations[place as usize];
+        let blocked_on_time = destination.tree.waiting(tree::ROOT) > 0;
+        let Some(wake_us) = destination.tree.next_wake_us().filter(|_| blocked_on_time) else {
+            return;
+        };
+        // A bucket's time is rounded up so that the wake does not come before it.
+        let wake_us = wake_us.max(self.now_us + 1);
+        if wake_us < destination.wake_us || destination.wake_us <= self.now_us {
+            destination.wake_us = wake_us;
+            self.wakes.push(Reverse((wake_us, place)));
+        }
+    }
+
+    pub(super) fn fire_wakes(&mut self) {
+        while let Some(&Reverse((wake_us, place))) = self.wakes.peek() {
+            if wake_us > self.now_us {
+                break;
+            }
+            self.wakes.pop();
+            let destination: &mut Destination = &mut self.destinations[place as usize];
+            if destination.wake_us <= self.now_us {
+                destination.wake_us = u64::MAX;
+            }
+            self.list(place);
+        }
+    }
+}
+
+/// What an exchange may still hand out.
+#[derive(Default)]
+struct Budget {
+    picks: usize,
+    bytes: usize,
+    records: usize,
+}
+
+impl Budget {
+    /// Full when one more delivery of the largest size might not fit.
+    const fn full(&self) -> bool {
+        self.picks >= limits::PICKS_PER_EXCHANGE
+            || self.records >= limits::RECORDS_PER_EXCHANGE
+            || self.bytes + limits::PAYLOAD_BYTES + 1024 > limits::EFFECTS_BYTES
+    }
+}
+
+/// Adds a delivery to its consumer's frame of this exchange, or to a new frame when that is full.
+fn append(
+    frames: &mut Vec<DeliverFrame>,
+    handed: &mut Vec<Handed>,
+    consumer: &mut super::destination::Consumer,
+    delivery: Handed,
+    bytes: usize,
+) {
+    let place = handed.len() as u32;
+    handed.push(delivery);
+    if let Some(frame) = frames.get_mut(consumer.frame as usize)
+        && frame.bytes + bytes <= limits::DELIVER_FRAME_BYTES
+    {
+        handed[frame.last as usize].next = place;
+        frame.last = place;
+        frame.count += 1;
+        frame.bytes += bytes;
+        return;
+    }
+    consumer.frame = frames.len() as u32;
+    frames.push(DeliverFrame {
+        connection: consumer.connection,
+        subscription: consumer.number,
+        count: 1,
+        bytes: bytes + DELIVER_HEADER_BYTES_MAX,
+        first: place,
+        last: place,
+    });
+}

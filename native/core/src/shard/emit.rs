@@ -1,0 +1,206 @@
+//! Effects: replies, closes and deliveries of one exchange, those of a connection together.
+
+use super::batches::{self, NONE};
+use super::{DeliverFrame, Fatal, Handed, Reply, Shard};
+use crate::client_frame::FrameError;
+use crate::daemon_frame::{
+    Delivery, ErrorDetails, write_deliver_header, write_delivery, write_error, write_frame_error,
+};
+use crate::error::Code;
+use crate::exchange::{
+    EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader, begin_effect, end_effect, write_effect,
+    write_effects_header,
+};
+use crate::message_id::MessageId;
+use crate::record::BatchRecord;
+
+/// Close code for bytes that are no frame.
+const CLOSE_MALFORMED: u16 = 4400;
+
+impl Shard {
+    pub(super) fn reply(&mut self, connection: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        self.push_reply(EffectOp::Send, connection, write);
+    }
+
+    pub(super) fn reply_json(&mut self, request: u32, text: &str) {
+        self.push_reply(EffectOp::Reply, request, |out| {
+            out.extend_from_slice(text.as_bytes());
+        });
+    }
+
+    fn push_reply(&mut self, op: EffectOp, connection: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.reply_bytes.len() as u32;
+        write(&mut self.reply_bytes);
+        let end = self.reply_bytes.len() as u32;
+        self.replies.push(Reply {
+            op,
+            connection,
+            start,
+            end,
+        });
+    }
+
+    /// Answers a frame that was refused as a whole; bytes that are no frame also end the socket.
+    pub(super) fn reply_frame_error(&mut self, connection: u32, error: &FrameError) {
+        self.reply(connection, |out| write_frame_error(out, error));
+        if error.code == Code::MalformedFrame {
+            self.push_reply(EffectOp::Close, connection, |out| {
+                out.extend_from_slice(&CLOSE_MALFORMED.to_le_bytes());
+            });
+        }
+    }
+
+    pub(super) fn reply_error(
+        &mut self,
+        connection: u32,
+        id: u32,
+        code: u32,
+        message: &str,
+        index: Option<u32>,
+        retry_after_ms: Option<u64>,
+    ) {
+        let details = ErrorDetails {
+            index,
+            key: None,
+            retry_after_ms,
+        };
+        self.reply(connection, |out| {
+            write_error(out, id, code, message, &details)
+        });
+    }
+
+    /// The record for `wants[index]`, as it was read back.
+    pub fn provide(&mut self, index: usize, record: &[u8]) -> Result<(), Fatal> {
+        let Some(&owner) = self.wants.get(index) else {
+            return Err(Fatal::State(format!("no record {index} was wanted")));
+        };
+        let parsed = BatchRecord::parse(record)?;
+        if batches::key(parsed.batch(), parsed.message(0).index) != owner {
+            return Err(Fatal::State(format!(
+                "another record was provided for {owner:x}"
+            )));
+        }
+        self.provided.resize_with(self.wants.len(), || None);
+        self.provided[index] = Some(record.into());
+        Ok(())
+    }
+
+    /// Writes the effects into `output`: the bytes written, or `Err(needed)` when it is too small.
+    pub fn emit(&mut self, output: &mut [u8]) -> Result<Result<usize, usize>, Fatal> {
+        if !self.effects_ready {
+            self.encode()?;
+            self.effects_ready = true;
+        }
+        let bytes = self.effects.len();
+        if output.len() < bytes {
+            return Ok(Err(bytes));
+        }
+        output[..bytes].copy_from_slice(&self.effects);
+        self.keep_provided();
+        Ok(Ok(bytes))
+    }
+
+    fn encode(&mut self) -> Result<(), Fatal> {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.clear();
+        effects.resize(EFFECTS_HEADER_BYTES, 0);
+        // Entries of a connection stand together: answers in order, then deliveries.
+        let mut order: Vec<(u32, u32)> = Vec::with_capacity(self.replies.len() + self.frames.len());
+        let replies = self.replies.len() as u32;
+        order.extend(
+            self.replies
+                .iter()
+                .zip(0..)
+                .map(|(reply, at)| (reply.connection, at)),
+        );
+        order.extend(
+            self.frames
+                .iter()
+                .zip(replies..)
+                .map(|(frame, at)| (frame.connection, at)),
+        );
+        order.sort_by_key(|&(connection, _)| connection);
+        for (connection, at) in order {
+            if at < replies {
+                let reply = self.replies[at as usize];
+                let bytes = &self.reply_bytes[reply.start as usize..reply.end as usize];
+                write_effect(&mut effects, reply.op, connection, bytes);
+            } else {
+                let frame = self.frames[(at - replies) as usize];
+                let start = begin_effect(&mut effects, EffectOp::Send, connection);
+                self.encode_frame(&frame, &mut effects)?;
+                end_effect(&mut effects, start);
+            }
+        }
+        let header = EffectsHeader {
+            entries: replies + self.frames.len() as u32,
+            exchange: self.exchange,
+            boot_id: self.options.boot_id,
+            wake_after_ms: self.wake_after_ms(),
+            counters: self.counters,
+        };
+        write_effects_header(&mut effects, &header);
+        self.effects = effects;
+        Ok(())
+    }
+
+    fn encode_frame(&self, frame: &DeliverFrame, effects: &mut Vec<u8>) -> Result<(), Fatal> {
+        write_deliver_header(effects, frame.subscription, frame.count as usize);
+        let mut at = frame.first;
+        // Neighbours mostly lie in one record, which is then parsed once.
+        let mut parsed: Option<((u32, u32), BatchRecord<'_>)> = None;
+        while at != NONE {
+            let handed = &self.handed[at as usize];
+            let source = (handed.cache, handed.want);
+            if parsed.as_ref().is_none_or(|(known, _)| *known != source) {
+                parsed = Some((source, BatchRecord::trusted(self.record_bytes(handed)?)));
+            }
+            let record = &parsed.as_ref().expect("just parsed").1;
+            let index = batches::index_of(handed.key);
+            let body = record
+                .find(index)
+                .map(|place| record.message(place).body)
+                .ok_or_else(|| Fatal::State(format!("{:x} is not in its record", handed.key)))?;
+            let batch = batches::batch_of(handed.key);
+            #[allow(clippy::useless_conversion)]
+            let delivery = Delivery {
+                delivery: handed.delivery as _,
+                id: MessageId::new(handed.hash, self.options.shard, batch, index),
+                attempt: handed.attempt,
+                accepted_ms: handed.accepted_ms,
+                flags: handed.flags,
+            };
+            write_delivery(effects, &delivery, body);
+            at = handed.next;
+        }
+        Ok(())
+    }
+
+    fn record_bytes(&self, handed: &Handed) -> Result<&[u8], Fatal> {
+        if handed.cache != NONE {
+            return Ok(self.cache.get(handed.cache));
+        }
+        self.provided
+            .get(handed.want as usize)
+            .and_then(Option::as_deref)
+            .ok_or_else(|| Fatal::State(format!("record of {:x} was not provided", handed.key)))
+    }
+
+    /// Records read back stay at hand for the messages beside the ones just delivered.
+    fn keep_provided(&mut self) {
+        let mut provided = std::mem::take(&mut self.provided);
+        for (value, &owner) in provided.iter_mut().zip(&self.wants) {
+            let Some(value) = value.take() else { continue };
+            let Some(batch) = self.batches.get_mut(batches::batch_of(owner)) else {
+                continue;
+            };
+            let place = batch.record_of(batches::index_of(owner));
+            let record = &mut batch.records[place];
+            if record.cache == NONE && record.live > 0 {
+                record.cache = self.cache.insert(owner, 0, value);
+            }
+        }
+        provided.clear();
+        self.provided = provided;
+    }
+}

@@ -1,0 +1,231 @@
+//! Answers to an operator: why a queue is served when it is, and who uses the shard.
+
+use super::destination::{Destination, Owner};
+use super::{Fatal, Shard, TenantTotals};
+use crate::exchange::{decode_explain, decode_stats};
+use crate::tree::{self, NodeId};
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// A JSON number, or null for what JSON cannot say.
+fn number(out: &mut String, value: f64) {
+    if value.is_finite() {
+        let _ = write!(out, "{value}");
+    } else {
+        out.push_str("null");
+    }
+}
+
+/// Names hold only characters that JSON leaves as they are.
+fn text(out: &mut String, value: &[u8]) {
+    out.push('"');
+    out.push_str(&String::from_utf8_lossy(value));
+    out.push('"');
+}
+
+impl Destination {
+    /// Set, tenant and sender of a queue.
+    fn names(&self, queue: NodeId) -> (&[u8], &[u8], &[u8]) {
+        let Owner::Queue { sender, tenant, .. } = &self.owners[queue as usize] else {
+            return (&[], &[], &[]);
+        };
+        let Owner::Tenant { name, .. } = &self.owners[*tenant as usize] else {
+            return (&[], &[], sender);
+        };
+        let set = self
+            .tree
+            .parent(*tenant)
+            .map(|set| &self.owners[set as usize]);
+        let Some(Owner::Set { name: set, .. }) = set else {
+            return (&[], name, sender);
+        };
+        (set, name, sender)
+    }
+
+    fn write_names(&self, out: &mut String, queue: NodeId) {
+        let (set, tenant, sender) = self.names(queue);
+        out.push_str(r#""set":"#);
+        text(out, set);
+        out.push_str(r#","tenant":"#);
+        text(out, tenant);
+        out.push_str(r#","sender":"#);
+        if sender.is_empty() {
+            out.push_str("null");
+        } else {
+            text(out, sender);
+        }
+    }
+
+    fn write_queue(&self, out: &mut String, queue: NodeId, now_us: u64) {
+        let explained = self.tree.explain(queue, now_us);
+        out.push('{');
+        self.write_names(out, queue);
+        let _ = write!(
+            out,
+            r#","waiting":{},"inFlight":{},"eligible":{}"#,
+            self.tree.waiting(queue),
+            self.tree.in_flight(queue),
+            explained.eligible
+        );
+        for (name, value) in [
+            ("portion", explained.portion),
+            (
+                "portionPerSec",
+                explained.portion_per_sec.unwrap_or(f64::NAN),
+            ),
+            ("owed", explained.owed),
+            ("got", explained.got),
+            ("lag", explained.lag),
+        ] {
+            let _ = write!(out, r#","{name}":"#);
+            number(out, value);
+        }
+        out.push_str(r#","score":["#);
+        for (place, level) in explained.score.iter().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            let _ = write!(out, r#"{{"weight":{},"debt":"#, level.weight);
+            number(out, level.debt);
+            let _ = write!(out, r#","tie":{}}}"#, level.tie);
+        }
+        out.push_str("]}");
+    }
+
+    fn write_picks(&self, out: &mut String) {
+        let pick = |out: &mut String, queue: NodeId, debt: f64, tie: u64| {
+            out.push('{');
+            self.write_names(out, queue);
+            out.push_str(r#","debt":"#);
+            number(out, debt);
+            let _ = write!(out, r#","tie":{tie}}}"#);
+        };
+        for (place, trace) in self.tree.last_picks().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            out.push_str(r#"{"picked":"#);
+            pick(out, trace.queue, trace.score.0, trace.score.1);
+            out.push_str(r#","runnerUp":"#);
+            match trace.runner_up {
+                Some((queue, debt, tie)) => pick(out, queue, debt, tie),
+                None => out.push_str("null"),
+            }
+            out.push('}');
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn explain_entry(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
+        let asked = decode_explain(bytes)?;
+        let place = self.destination_names.get(asked.destination.as_bytes());
+        let Some(&place) = place else {
+            self.reply_json(request, r#"{"error":"unknownDestination"}"#);
+            return Ok(());
+        };
+        let destination = &self.destinations[place as usize];
+        let queues: Vec<NodeId> = (0..destination.owners.len() as NodeId)
+            .filter(|&node| matches!(destination.owners[node as usize], Owner::Queue { .. }))
+            .collect();
+        let mut out = String::new();
+        let _ = write!(
+            out,
+            r#"{{"destination":"{}","waiting":{},"inFlight":{},"consumers":{},"credit":{},"queueCount":{},"queues":["#,
+            destination.name,
+            destination.tree.waiting(tree::ROOT),
+            destination.in_flight,
+            destination.consumers.len(),
+            destination
+                .consumers
+                .iter()
+                .map(|consumer| u64::from(consumer.credit))
+                .sum::<u64>(),
+            queues.len(),
+        );
+        let shown = queues
+            .iter()
+            .skip(asked.offset as usize)
+            .take(asked.limit as usize);
+        for (place, &queue) in shown.enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            destination.write_queue(&mut out, queue, self.now_us);
+        }
+        out.push_str(r#"],"lastPicks":["#);
+        destination.write_picks(&mut out);
+        out.push_str("]}");
+        self.reply_json(request, &out);
+        Ok(())
+    }
+
+    /// Totals of the tenants that used the shard most, the others in one line, and refusals by code.
+    pub(super) fn stats_entry(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
+        let top = decode_stats(bytes)? as usize;
+        let mut tenants: HashMap<&[u8], (TenantTotals, u64, u64)> = HashMap::new();
+        for (name, totals) in &self.totals {
+            tenants.entry(name).or_default().0 = *totals;
+        }
+        for destination in &self.destinations {
+            for (name, &node) in &destination.tenants {
+                let entry = tenants.entry(name).or_default();
+                if let Owner::Tenant {
+                    accepted,
+                    delivered,
+                    ..
+                } = &destination.owners[node as usize]
+                {
+                    entry.0.accepted += accepted;
+                    entry.0.delivered += delivered;
+                }
+                entry.1 += u64::from(destination.tree.waiting(node));
+                entry.2 += u64::from(destination.tree.in_flight(node));
+            }
+        }
+        let mut sorted: Vec<_> = tenants.into_iter().collect();
+        sorted.sort_unstable_by(|(name, a), (other, b)| {
+            (b.0.accepted, *name).cmp(&(a.0.accepted, *other))
+        });
+        let mut other = (self.other_totals, 0, 0);
+        for (_, rest) in sorted.iter().skip(top) {
+            other.0.accepted += rest.0.accepted;
+            other.0.delivered += rest.0.delivered;
+            other.1 += rest.1;
+            other.2 += rest.2;
+        }
+        let mut out = String::from(r#"{"tenants":["#);
+        let write = |out: &mut String, (totals, waiting, in_flight): &(TenantTotals, u64, u64)| {
+            let _ = write!(
+                out,
+                r#""accepted":{},"delivered":{},"waiting":{waiting},"inFlight":{in_flight}}}"#,
+                totals.accepted, totals.delivered
+            );
+        };
+        for (place, (name, entry)) in sorted.iter().take(top).enumerate() {
+            out.push_str(if place > 0 {
+                r#",{"tenant":"#
+            } else {
+                r#"{"tenant":"#
+            });
+            text(&mut out, name);
+            out.push(',');
+            write(&mut out, entry);
+        }
+        out.push_str(r#"],"other":{"#);
+        write(&mut out, &other);
+        out.push_str(r#","refused":{"#);
+        for (place, (code, count)) in self.refused.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            let _ = write!(out, r#"{comma}"{code}":{count}"#);
+        }
+        let _ = write!(
+            out,
+            r#"}},"cacheBytes":{},"batches":{}}}"#,
+            self.cache.bytes(),
+            self.batches.len()
+        );
+        self.reply_json(request, &out);
+        Ok(())
+    }
+}

@@ -1,0 +1,335 @@
+//! A shard: the single owner of a set of destinations, as a deterministic state machine.
+//!
+//! `step` takes one exchange's input and gives the journal (one transaction) and the records it
+//! needs read back; `emit` then encodes replies and deliveries. No I/O, no clock, no random number:
+//! the same state, input and time give the same result.
+//!
+//! A message: accepted (`WAITING`) → handed out (`IN_FLIGHT`) → settled for good (`GONE`), or back:
+//! to its place in the queue (`WAITING`) or into a timer (`TIMED`) until it is due.
+
+mod batches;
+mod cache;
+mod checkpoint;
+mod connection;
+mod destination;
+mod dispatch;
+mod emit;
+mod entities;
+mod explain;
+mod outstanding;
+mod publish;
+mod recovery;
+mod settle;
+mod step;
+
+use crate::client_frame::{Outcome, PublishItem};
+use crate::exchange::{Counters, SetFields};
+use crate::limits;
+use crate::record::{BatchRecordBuilder, ClosedRecord, JournalWriter, RecordError, Return};
+use crate::tree::NodeId;
+use batches::{Batches, Key};
+use cache::Cache;
+use checkpoint::Checkpoint;
+use connection::{Connection, InFlight};
+use destination::{Destination, NameHash, NameMap};
+use recovery::Overlay;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+pub use crate::exchange::ExchangeError;
+
+/// Settled for good without the gateway's word: attemptsMax reached, or in doubt at an `onDoubt: fail` destination.
+pub const OUTCOME_GIVEN_UP: u8 = 19;
+pub const REASON_RETRY: u8 = 2;
+pub const REASON_THROTTLED: u8 = 4;
+pub const REASON_NOT_ATTEMPTED: u8 = 5;
+pub const REASON_DISCONNECT: u8 = 16;
+pub const REASON_LEASE_END: u8 = 17;
+
+/// Flag of a message: an earlier delivery may have arrived.
+pub const DOUBTFUL: u8 = 1;
+
+/// Batch numbers reserved ahead at every start.
+const BATCH_RESERVE: u64 = 1 << 20;
+
+/// Tenants whose totals are kept after their nodes are gone; further ones are counted as "other".
+const TENANT_TOTALS_MAX: usize = 10_000;
+
+/// What a shard is made with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub shard: u16,
+    /// Differs at every start; comes back in every effects header.
+    pub boot_id: u32,
+    /// Key of the data directory for message ids and name hashing.
+    pub hash_key: [u8; 16],
+    pub now_us: u64,
+}
+
+/// Why a shard cannot go on: the process ends and recovers.
+#[derive(Debug)]
+pub enum Fatal {
+    /// A programmer's error on the other side of the exchange.
+    Exchange(ExchangeError),
+    /// A stored record is damaged or newer than this version knows.
+    Record(RecordError),
+    /// The records contradict each other.
+    State(String),
+}
+
+impl From<ExchangeError> for Fatal {
+    fn from(error: ExchangeError) -> Self {
+        Self::Exchange(error)
+    }
+}
+
+impl From<RecordError> for Fatal {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+impl std::fmt::Display for Fatal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exchange(error) => write!(f, "exchange: {} (at byte {})", error.what, error.at),
+            Self::Record(error) => write!(f, "record: {error:?}"),
+            Self::State(text) => write!(f, "state: {text}"),
+        }
+    }
+}
+
+/// What `step` gives: one transaction, and the keys (9 bytes each) of the records `emit` needs.
+#[derive(Debug, Default)]
+pub struct StepOutput {
+    pub journal: Vec<u8>,
+    pub wants: Vec<u8>,
+}
+
+/// What a message has beside its state byte; most messages have none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extra {
+    attempts: u32,
+    flags: u8,
+    /// While timed: when it is due and whose it is.
+    due_ms: u64,
+    destination: u32,
+    queue: NodeId,
+}
+
+#[derive(Clone, Debug)]
+struct TenantConfig {
+    set: Box<[u8]>,
+    weight: u32,
+    rate_per_sec: Option<f64>,
+    burst: u64,
+    in_flight_max: Option<u32>,
+    paused: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TenantTotals {
+    accepted: u64,
+    delivered: u64,
+}
+
+/// One delivery of this exchange, encoded by `emit`.
+#[derive(Clone, Copy, Debug)]
+struct Handed {
+    key: Key,
+    delivery: u64,
+    attempt: u32,
+    flags: u8,
+    /// Next delivery of the same frame, or `NONE`.
+    next: u32,
+    cache: u32,
+    want: u32,
+    accepted_ms: u64,
+    hash: u64,
+}
+
+/// A deliver frame of this exchange.
+#[derive(Clone, Copy, Debug)]
+struct DeliverFrame {
+    connection: u32,
+    subscription: u32,
+    count: u32,
+    bytes: usize,
+    first: u32,
+    last: u32,
+}
+
+/// A reply or a close of this exchange; bytes lie in `reply_bytes`.
+#[derive(Clone, Copy, Debug)]
+struct Reply {
+    op: crate::exchange::EffectOp,
+    connection: u32,
+    start: u32,
+    end: u32,
+}
+
+/// The batch that this exchange fills.
+struct OpenBatch {
+    number: u64,
+    hash: u64,
+    next_index: u32,
+    states: Vec<u8>,
+    /// Records complete so far, with the longest body of each.
+    closed: Vec<(ClosedRecord, u32)>,
+    /// Longest body of the record under construction.
+    body_bytes_max: u32,
+    accepted: u32,
+}
+
+pub struct Shard {
+    options: Options,
+    names: NameHash,
+    now_us: u64,
+    started_us: u64,
+    exchange: u64,
+    recovering: Option<Overlay>,
+    draining: bool,
+    disk_full: bool,
+
+    sets: NameMap<SetFields>,
+    /// Some set has `order: strict`.
+    any_strict: bool,
+    /// Some queue was ever blocked by strict order.
+    any_strict_wait: bool,
+    tenants: NameMap<TenantConfig>,
+    destinations: Vec<Destination>,
+    destination_names: NameMap<u32>,
+    connections: FxHashMap<u32, Connection>,
+
+    batches: Batches,
+    cache: Cache,
+    extras: FxHashMap<Key, Extra>,
+    /// Messages that wait for a time, µs.
+    timers: BinaryHeap<Reverse<(u64, Key)>>,
+    /// When a destination's tree has something that becomes eligible, µs.
+    wakes: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Earliest lease check of a connection, µs.
+    leases: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Destinations to look at in this exchange; those left over stay for the next.
+    listed: Vec<u32>,
+    sweep_next: usize,
+
+    next_batch: u64,
+    ceiling: u64,
+    ceiling_changed: bool,
+    next_log: u64,
+    log_bytes: u64,
+    checkpoint: Checkpoint,
+
+    counters: Counters,
+    refused: BTreeMap<u32, u64>,
+    totals: NameMap<TenantTotals>,
+    other_totals: TenantTotals,
+
+    // Of the current exchange; cleared at its begin, kept for their memory.
+    open: Option<OpenBatch>,
+    builder: BatchRecordBuilder,
+    journal: JournalWriter,
+    replies: Vec<Reply>,
+    reply_bytes: Vec<u8>,
+    handed: Vec<Handed>,
+    handed_keys: Vec<Key>,
+    frames: Vec<DeliverFrame>,
+    /// Outcome → keys settled for good.
+    settled: [Vec<Key>; 4],
+    returns: Vec<Return>,
+    wants: Vec<Key>,
+    provided: Vec<Option<Box<[u8]>>>,
+    effects: Vec<u8>,
+    effects_ready: bool,
+    more: bool,
+
+    // Scratch.
+    /// Given up at recovery; journaled by the first step.
+    given_up: Vec<Key>,
+    /// Records found empty at recovery; deleted by the first step.
+    dropped: Vec<Key>,
+    log_scratch: Vec<u8>,
+    publish_items: Vec<PublishItem>,
+    outcomes: Vec<Outcome>,
+    taken: Vec<InFlight>,
+    name: Vec<u8>,
+    freed: Vec<NodeId>,
+}
+
+/// Where `OUTCOME_…` keeps its keys in `settled`.
+const SETTLED_OUTCOMES: [u8; 4] = [0, 1, 3, OUTCOME_GIVEN_UP];
+
+impl Shard {
+    pub fn new(options: Options) -> Self {
+        let (low, high) = options.hash_key.split_at(8);
+        let names = NameHash(
+            u64::from_le_bytes(low.try_into().expect("8 bytes")),
+            u64::from_le_bytes(high.try_into().expect("8 bytes")),
+        );
+        let now_us = options.now_us;
+        Self {
+            names,
+            now_us,
+            started_us: now_us,
+            exchange: 0,
+            recovering: Some(Overlay::default()),
+            draining: false,
+            disk_full: false,
+            sets: NameMap::with_hasher(names),
+            any_strict: false,
+            any_strict_wait: false,
+            tenants: NameMap::with_hasher(names),
+            destinations: Vec::new(),
+            destination_names: NameMap::with_hasher(names),
+            connections: FxHashMap::default(),
+            batches: Batches::default(),
+            cache: Cache::new(limits::CACHE_BYTES),
+            extras: FxHashMap::default(),
+            timers: BinaryHeap::new(),
+            wakes: BinaryHeap::new(),
+            leases: BinaryHeap::new(),
+            listed: Vec::new(),
+            sweep_next: 0,
+            next_batch: 0,
+            ceiling: 0,
+            ceiling_changed: false,
+            next_log: 1,
+            log_bytes: 0,
+            checkpoint: Checkpoint::default(),
+            counters: Counters::default(),
+            refused: BTreeMap::new(),
+            totals: NameMap::with_hasher(names),
+            other_totals: TenantTotals::default(),
+            open: None,
+            builder: BatchRecordBuilder::new(),
+            journal: JournalWriter::new(),
+            replies: Vec::new(),
+            reply_bytes: Vec::new(),
+            handed: Vec::new(),
+            handed_keys: Vec::new(),
+            frames: Vec::new(),
+            settled: std::array::from_fn(|_| Vec::new()),
+            returns: Vec::new(),
+            wants: Vec::new(),
+            provided: Vec::new(),
+            effects: Vec::new(),
+            effects_ready: false,
+            more: false,
+            given_up: Vec::new(),
+            dropped: Vec::new(),
+            log_scratch: Vec::new(),
+            publish_items: Vec::new(),
+            outcomes: Vec::new(),
+            taken: Vec::new(),
+            name: Vec::new(),
+            freed: Vec::new(),
+            options,
+        }
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}

@@ -1,0 +1,357 @@
+//! One exchange: input in, state changed, journal and wants out.
+
+use super::batches;
+use super::connection::{Connection, SubscriptionRef};
+use super::destination::Consumer;
+use super::{Fatal, OUTCOME_GIVEN_UP, SETTLED_OUTCOMES, Shard, StepOutput};
+use crate::client_frame::{self, decode_credit, decode_subscribe, frame_kind_and_id};
+use crate::daemon_frame::write_ok;
+use crate::error::Code;
+use crate::exchange::{InputEntry, InputOp, InputReader, decode_connect, decode_disk_full};
+use crate::limits;
+use crate::record::{
+    JournalWriter, LogEntries, Mark, Settled, batch_key, log_key, state_key, write_log_record,
+    write_mark,
+};
+use std::cmp::Reverse;
+
+/// Idle nodes of one more destination are looked for in each exchange.
+const SWEEP_PER_STEP: usize = 64;
+
+/// Leases younger than this are not worth a wake of their own.
+const WAKE_US_MIN: u64 = 500;
+
+impl Shard {
+    /// Takes one exchange. `committed` is the newest exchange whose transaction can be read back.
+    pub fn step(&mut self, now_us: u64, committed: u64, input: &[u8]) -> Result<StepOutput, Fatal> {
+        if self.recovering.is_some() {
+            return Err(Fatal::State(
+                "a step before recovery was finished".to_owned(),
+            ));
+        }
+        let reader = InputReader::new(input)?;
+        self.begin(now_us, committed, reader.exchange());
+        for entry in reader {
+            self.entry(entry?)?;
+        }
+        self.fire_timers();
+        self.fire_leases();
+        self.fire_wakes();
+        self.close_batch();
+        self.dispatch();
+        self.sweep_one();
+        self.write_log();
+        self.write_checkpoint();
+        self.write_ceiling();
+        self.counters.log_bytes = self.log_bytes;
+        self.counters.oldest_accepted_ms = self.batches.oldest_accepted_ms();
+        let room = self.journal.bytes().len();
+        let journal = std::mem::replace(&mut self.journal, JournalWriter::with_capacity(room));
+        Ok(StepOutput {
+            journal: journal.into_bytes(),
+            wants: self
+                .wants
+                .iter()
+                .flat_map(|&key| batch_key(batches::batch_of(key), batches::index_of(key)))
+                .collect(),
+        })
+    }
+
+    fn begin(&mut self, now_us: u64, committed: u64, exchange: u64) {
+        self.now_us = self.now_us.max(now_us);
+        self.exchange = exchange;
+        let batches = &mut self.batches;
+        self.cache.evict(committed, |owner| {
+            if let Some(batch) = batches.get_mut(batches::batch_of(owner)) {
+                let place = batch.record_of(batches::index_of(owner));
+                batch.records[place].cache = batches::NONE;
+            }
+        });
+        self.frames.clear();
+        self.journal.clear();
+        self.replies.clear();
+        self.reply_bytes.clear();
+        self.handed.clear();
+        self.handed_keys.clear();
+        self.settled.iter_mut().for_each(Vec::clear);
+        self.returns.clear();
+        self.wants.clear();
+        self.provided.clear();
+        self.effects_ready = false;
+        for key in std::mem::take(&mut self.dropped) {
+            let (number, first) = (batches::batch_of(key), batches::index_of(key));
+            self.journal.delete(&batch_key(number, first));
+            if self.batches.get(number).is_none() {
+                self.journal.delete(&state_key(number));
+            }
+        }
+        for key in std::mem::take(&mut self.given_up) {
+            self.counters.waiting -= 1;
+            self.counters.failed_final += 1;
+            self.forget(key, OUTCOME_GIVEN_UP);
+        }
+    }
+
+    fn entry(&mut self, entry: InputEntry<'_>) -> Result<(), Fatal> {
+        let connection = entry.connection;
+        match entry.op {
+            InputOp::Frame => self.frame(connection, entry.bytes),
+            InputOp::Connect => {
+                let connect = decode_connect(entry.bytes)?;
+                let tenant = connect.tenant.unwrap_or_default().as_bytes();
+                self.connections
+                    .insert(connection, Connection::new(tenant, connect.scopes));
+            }
+            InputOp::Disconnect => self.disconnect(connection),
+            InputOp::Park => self.set_parked(connection, true),
+            InputOp::Unpark => self.set_parked(connection, false),
+            InputOp::Configure => self.configure_entry(connection, entry.bytes)?,
+            InputOp::Explain => self.explain_entry(connection, entry.bytes)?,
+            InputOp::Stats => self.stats_entry(connection, entry.bytes)?,
+            InputOp::Checkpoint => self.request_checkpoint(connection),
+            InputOp::Drain => {
+                self.draining = true;
+                self.reply_json(connection, r#"{"ok":true}"#);
+            }
+            InputOp::InUse => self.in_use_entry(connection, entry.bytes)?,
+            InputOp::DiskFull => self.disk_full = decode_disk_full(entry.bytes)?,
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, connection: u32, frame: &[u8]) {
+        let Some(client) = self.connections.get(&connection) else {
+            return;
+        };
+        let scopes = client.scopes;
+        let (kind, id) = match frame_kind_and_id(frame) {
+            Ok(head) => head,
+            Err(error) => return self.reply_frame_error(connection, &error),
+        };
+        let needed = if kind == client_frame::KIND_PUBLISH {
+            super::connection::SCOPE_PUBLISH
+        } else {
+            super::connection::SCOPE_CONSUME
+        };
+        if scopes & needed == 0 {
+            let message = format!("frames of kind {kind} need the scope the token lacks");
+            return self.reply_error(
+                connection,
+                id,
+                Code::ScopeMissing.number(),
+                &message,
+                None,
+                None,
+            );
+        }
+        match kind {
+            client_frame::KIND_PUBLISH => self.publish(connection, frame),
+            client_frame::KIND_SUBSCRIBE => self.subscribe(connection, frame),
+            client_frame::KIND_CREDIT => self.credit(connection, frame),
+            client_frame::KIND_SETTLE => self.settle(connection, frame),
+            _ => {
+                let message = format!("frame kind {kind} is not known");
+                let code = Code::UnknownKind.number();
+                self.reply_error(connection, id, code, &message, None, None);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, connection: u32, frame: &[u8]) {
+        let request = match decode_subscribe(frame) {
+            Ok(request) => request,
+            Err(error) => return self.reply_frame_error(connection, &error),
+        };
+        let place = self
+            .destination_names
+            .get(request.destination.as_bytes())
+            .copied()
+            .filter(|&place| self.destinations[place as usize].exists);
+        let client = self
+            .connections
+            .get_mut(&connection)
+            .expect("checked by `frame`");
+        let refusal = match place {
+            None => Some((
+                Code::UnknownDestination,
+                format!("there is no destination \"{}\"", request.destination),
+            )),
+            Some(_) if client.subscription(request.subscription).is_some() => Some((
+                Code::SubscriptionInUse,
+                format!("subscription {} is in use", request.subscription),
+            )),
+            Some(_) if client.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_CONNECTION => {
+                Some((
+                    Code::TooManySubscriptions,
+                    format!(
+                        "a connection has at most {} subscriptions",
+                        limits::SUBSCRIPTIONS_PER_CONNECTION
+                    ),
+                ))
+            }
+            Some(place)
+                if self.destinations[place as usize].consumers.len()
+                    >= limits::SUBSCRIPTIONS_PER_DESTINATION =>
+            {
+                Some((
+                    Code::TooManySubscriptions,
+                    format!(
+                        "a destination has at most {} subscriptions",
+                        limits::SUBSCRIPTIONS_PER_DESTINATION
+                    ),
+                ))
+            }
+            Some(_) if request.credit > limits::CREDIT_MAX => Some((
+                Code::CreditTooLarge,
+                format!("credit {} is above {}", request.credit, limits::CREDIT_MAX),
+            )),
+            Some(_) => None,
+        };
+        if let Some((code, message)) = refusal {
+            return self.reply_error(connection, request.id, code.number(), &message, None, None);
+        }
+        let place = place.expect("an unknown destination was refused");
+        client.subscriptions.push(SubscriptionRef {
+            number: request.subscription,
+            destination: place,
+        });
+        let parked = client.parked;
+        self.destinations[place as usize].consumers.push(Consumer {
+            connection,
+            number: request.subscription,
+            credit: request.credit,
+            parked,
+            rest_until_us: 0,
+            last_served: 0,
+            frame: batches::NONE,
+            frame_exchange: 0,
+        });
+        self.list(place);
+        if request.id > 0 {
+            self.reply(connection, |out| write_ok(out, request.id));
+        }
+    }
+
+    fn credit(&mut self, connection: u32, frame: &[u8]) {
+        let request = match decode_credit(frame) {
+            Ok(request) => request,
+            Err(error) => return self.reply_frame_error(connection, &error),
+        };
+        let Some(subscription) = self
+            .connections
+            .get(&connection)
+            .and_then(|client| client.subscription(request.subscription))
+        else {
+            return self.reply_unknown_subscription(connection, request.id, request.subscription);
+        };
+        let consumer = self.destinations[subscription.destination as usize]
+            .consumer_mut(connection, subscription.number)
+            .expect("a subscription has its consumer");
+        let credit = consumer.credit.saturating_add(request.add);
+        if credit > limits::CREDIT_MAX {
+            let message = format!(
+                "credit {} + {} is above {}",
+                consumer.credit,
+                request.add,
+                limits::CREDIT_MAX
+            );
+            let code = Code::CreditTooLarge.number();
+            return self.reply_error(connection, request.id, code, &message, None, None);
+        }
+        consumer.credit = credit;
+        self.list(subscription.destination);
+        if request.id > 0 {
+            self.reply(connection, |out| write_ok(out, request.id));
+        }
+    }
+
+    pub(super) fn reply_unknown_subscription(&mut self, connection: u32, id: u32, number: u32) {
+        let message = format!("this connection has no subscription {number}");
+        let code = Code::UnknownSubscription.number();
+        self.reply_error(connection, id, code, &message, None, None);
+    }
+
+    fn set_parked(&mut self, connection: u32, parked: bool) {
+        let Some(client) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        client.parked = parked;
+        for subscription in client.subscriptions.clone() {
+            let consumers = &mut self.destinations[subscription.destination as usize].consumers;
+            for consumer in consumers {
+                if consumer.connection == connection {
+                    consumer.parked = parked;
+                }
+            }
+            self.list(subscription.destination);
+        }
+    }
+
+    fn sweep_one(&mut self) {
+        if self.destinations.is_empty() {
+            return;
+        }
+        self.sweep_next = (self.sweep_next + 1) % self.destinations.len();
+        self.sweep(self.sweep_next, SWEEP_PER_STEP);
+    }
+
+    /// What happened to messages, as one log record.
+    fn write_log(&mut self) {
+        let groups: Vec<Settled<'_>> = SETTLED_OUTCOMES
+            .iter()
+            .zip(&self.settled)
+            .filter(|(_, keys)| !keys.is_empty())
+            .map(|(&outcome, keys)| Settled { outcome, keys })
+            .collect();
+        if groups.is_empty() && self.returns.is_empty() && self.handed_keys.is_empty() {
+            return;
+        }
+        let entries = LogEntries {
+            returns: &self.returns,
+            settled: &groups,
+            handed_out: &self.handed_keys,
+        };
+        let before = self.journal.bytes().len();
+        let scratch = &mut self.log_scratch;
+        self.journal.put_with(&log_key(self.next_log), |out| {
+            write_log_record(out, scratch, &entries);
+        });
+        self.log_bytes += (self.journal.bytes().len() - before) as u64;
+        self.next_log += 1;
+    }
+
+    fn write_ceiling(&mut self) {
+        if self.next_batch + super::BATCH_RESERVE / 2 > self.ceiling {
+            self.ceiling = self.next_batch + super::BATCH_RESERVE;
+            self.ceiling_changed = true;
+        }
+        if std::mem::take(&mut self.ceiling_changed) {
+            let ceiling = self.ceiling;
+            self.journal.put_with(&Mark::Ceiling.key(), |out| {
+                write_mark(out, Mark::Ceiling, ceiling);
+            });
+        }
+    }
+
+    /// Milliseconds until something is to be done without new input.
+    pub(super) fn wake_after_ms(&self) -> u32 {
+        if self.more || self.checkpoint.has_work() {
+            return 0;
+        }
+        let next = |heap: &std::collections::BinaryHeap<Reverse<(u64, u32)>>| {
+            heap.peek().map_or(u64::MAX, |Reverse((at_us, _))| *at_us)
+        };
+        let timer = self
+            .timers
+            .peek()
+            .map_or(u64::MAX, |Reverse((at_us, _))| *at_us);
+        let at_us = timer.min(next(&self.wakes)).min(next(&self.leases));
+        let after_us = at_us.saturating_sub(self.now_us);
+        if after_us < WAKE_US_MIN {
+            return u32::from(after_us > 0);
+        }
+        after_us
+            .div_ceil(1000)
+            .min(u64::from(limits::WAKE_AFTER_MS_MAX)) as u32
+    }
+}

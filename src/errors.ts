@@ -1,0 +1,123 @@
+/**
+ * The one table of operating errors: number, name, class, whether a retry can help, HTTP status, sentence.
+ *
+ * Numbers are part of the protocol and never change meaning; new ones are appended to their group:
+ * 1xxx protocol, 2xxx authorisation, 3xxx dispatch, 4xxx gate, 5xxx usage, 9xxx internal.
+ * The native core raises the same numbers (native/core/src/error.rs); a test compares both tables.
+ */
+
+/** One row of the table. `retryable` means: the same request, sent again later, may succeed. */
+export interface ErrorRow {
+  readonly code: number;
+  readonly status: number;
+  readonly retryable: boolean;
+  readonly sentence: string;
+}
+
+const row = (code: number, status: number, retryable: boolean, sentence: string): ErrorRow => ({
+  code,
+  status,
+  retryable,
+  sentence,
+});
+
+export const ERRORS = {
+  malformedFrame: row(1001, 400, false, 'The bytes are no frame of this protocol.'),
+  unknownKind: row(1002, 400, false, 'The frame kind is not known to this daemon.'),
+  wrongType: row(1003, 400, false, 'A field has the wrong type or is missing.'),
+  fieldTooLong: row(1004, 400, false, 'A field is longer than its limit.'),
+  frameTooLarge: row(1005, 413, false, 'The frame is larger than the frame limit.'),
+  tooManyMessages: row(1006, 413, false, 'The frame holds more entries than its limit.'),
+  notYetSupported: row(
+    1007,
+    501,
+    false,
+    'The protocol defines this, but this daemon does not do it yet.',
+  ),
+  invalidName: row(
+    1008,
+    400,
+    false,
+    'A name is empty or has characters outside [A-Za-z0-9._:+@-].',
+  ),
+  payloadTooLarge: row(1009, 413, false, 'A payload is larger than the payload limit.'),
+  overloaded: row(
+    1010,
+    503,
+    true,
+    'More is unanswered than the window allows; retry after the given time.',
+  ),
+  goingAway: row(1011, 503, true, 'The daemon is ending; connect again and retry.'),
+  invalidId: row(1012, 400, false, 'The request id is not an integer from 0 to 4294967295.'),
+  notBinary: row(1013, 400, false, 'Frames are binary; a text frame was received.'),
+  unknownField: row(1014, 400, false, 'The resource has no such field.'),
+  invalidValue: row(1015, 400, false, 'A value is outside its range.'),
+  routeNotFound: row(1016, 404, false, 'There is no such path.'),
+  methodNotAllowed: row(1017, 405, false, 'The path does not take this method.'),
+  bodyTooLarge: row(1018, 413, false, 'The request body is larger than its limit.'),
+  invalidJson: row(1019, 400, false, 'The request body is not valid JSON.'),
+  tokenMissing: row(2001, 401, false, 'A bearer token is required.'),
+  tokenInvalid: row(2002, 401, false, 'The token is not valid.'),
+  tokenExpired: row(2003, 401, false, 'The token has expired.'),
+  scopeMissing: row(2004, 403, false, 'The token lacks the scope this needs.'),
+  tenantForbidden: row(2005, 403, false, 'The token belongs to another tenant.'),
+  unknownDestination: row(3001, 404, false, 'There is no such destination.'),
+  queueFull: row(3002, 429, true, 'The queue holds as many messages as it may.'),
+  tenantFull: row(
+    3003,
+    429,
+    true,
+    'The tenant holds as many messages at this destination as it may.',
+  ),
+  shardFull: row(3004, 503, true, 'The shard holds as many messages or bytes as it may.'),
+  tooManyQueues: row(3005, 503, true, 'The shard has as many queues as it may.'),
+  unknownSubscription: row(3006, 404, false, 'The connection has no such subscription.'),
+  subscriptionInUse: row(3007, 409, false, 'The connection already uses this subscription number.'),
+  creditTooLarge: row(3008, 400, false, 'The credit would exceed its limit.'),
+  tooManySubscriptions: row(3009, 429, false, 'There are as many subscriptions as there may be.'),
+  entityNotFound: row(3010, 404, false, 'There is no such resource.'),
+  inUse: row(3011, 409, true, 'Work waits or other resources refer to it.'),
+  shardKeyFixed: row(3012, 409, false, 'The shardKey is fixed once the destination exists.'),
+  tenantRequired: row(3013, 400, false, 'A platform token has to name the tenant of each message.'),
+  diskFull: row(3014, 507, true, 'The disk has less free space than the daemon keeps in reserve.'),
+  unknownSet: row(3015, 400, false, 'There is no such tenant set.'),
+  reservedName: row(3016, 409, false, 'The name is reserved.'),
+  tooManyEntities: row(
+    3017,
+    429,
+    false,
+    'There are as many resources of this type as there may be.',
+  ),
+  internal: row(9001, 500, true, 'The daemon failed at this; it was logged.'),
+  notReady: row(9002, 503, true, 'The daemon is not ready.'),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorName = keyof typeof ERRORS;
+
+const nameOfCode = new Map<number, ErrorName>(
+  (Object.keys(ERRORS) as ErrorName[]).map((name) => [ERRORS[name].code, name]),
+);
+
+/** Name of an error number, or `internal` for one that this version does not know. */
+export function errorName(code: number): ErrorName {
+  return nameOfCode.get(code) ?? 'internal';
+}
+
+/** An operating error: its name gives code, HTTP status and whether to retry; the message says what, why and what was received. */
+export class FairleadError extends Error {
+  override readonly name = 'FairleadError';
+  readonly error: ErrorName;
+  readonly code: number;
+  readonly status: number;
+  readonly retryable: boolean;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(error: ErrorName, message?: string, details?: Readonly<Record<string, unknown>>) {
+    super(message ?? ERRORS[error].sentence);
+    this.error = error;
+    this.code = ERRORS[error].code;
+    this.status = ERRORS[error].status;
+    this.retryable = ERRORS[error].retryable;
+    this.details = details;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Every bound of the daemon, with its unit, its reason and what happens at it.
+ *
+ * The native core has its own copy of those it enforces (native/core/src/limits.rs); a test compares them.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  // Client protocol. Past them: a coded error, the socket stays (protocol tables).
+  /** Bytes of one client frame. Past it: frameTooLarge. */
+  frameBytes: 1 * MIB,
+  /** Messages of one publish frame, outcomes of one settle frame ×16. Past it: tooManyMessages. */
+  messagesPerFrame: 4096,
+  outcomesPerFrame: 65_536,
+  /** Bytes of one payload. Past it: payloadTooLarge. */
+  payloadBytes: 64 * KIB,
+  /** Bytes of a name (tenant, sender, recipient, destination, set). Past it: fieldTooLong. */
+  nameBytes: 128,
+  /** Credit of one subscription. Past it: creditTooLarge. */
+  creditMax: 65_536,
+  creditDefault: 1024,
+  /** Unanswered publish bytes of one connection. Past it: overloaded with retryAfterMs. */
+  publishWindowBytes: 8 * MIB,
+  /** Subscriptions of one connection and of one destination. Past it: tooManySubscriptions. */
+  subscriptionsPerConnection: 256,
+  subscriptionsPerDestination: 1024,
+
+  // Sockets.
+  connectionsMax: 50_000,
+  /** Unsent bytes at which a connection's deliveries are parked, and below which they go on. */
+  parkAtBytes: 4 * MIB,
+  unparkBelowBytes: 1 * MIB,
+  /** Unsent bytes at which a socket is closed with 1013: answers are always sent, so this ends a peer that reads none. */
+  closeAtBytes: 16 * MIB,
+  /** Bytes of a REST request body. Past it: bodyTooLarge. */
+  requestBodyBytes: 1 * MIB,
+
+  // Exchanges between ingress and a shard.
+  /** Open input of a shard. Past it: frames are refused as overloaded. */
+  inputBytes: 32 * MIB,
+  /** Largest input of one exchange; the rest waits for the next. */
+  exchangeInputBytes: 4 * MIB,
+  /** Effects of one exchange, picks of one exchange, bytes of one deliver frame. Past it: the next exchange goes on. */
+  effectsBytes: 4 * MIB,
+  picksPerExchange: 4096,
+  deliverFrameBytes: 1 * MIB,
+  /** Exchanges under way for one shard (K): 3 was best with records ≤ 64 KiB. */
+  exchangesInFlight: 3,
+  /** Longest sleep a shard may ask for. */
+  wakeAfterMsMax: 60_000,
+
+  // Dispatch, enforced in the core.
+  queuesPerShard: 1_000_000,
+  messagesPerQueue: 4_000_000,
+  messagesPerShard: 50_000_000,
+  retryAfterMsMax: 3_600_000,
+  throttleMsMax: 60_000,
+  /** Bytes of a batch record before it is cut at the next message. */
+  recordBytes: 16 * KIB,
+  /** Payload cache of a shard, beside records not yet committed. */
+  cacheBytes: 32 * MIB,
+  /** Log records kept before a checkpoint begins by itself. */
+  logBytes: 16 * MIB,
+
+  // Entities.
+  entitiesPerKind: 100_000,
+  weightMin: 1,
+  weightMax: 10_000,
+  weightDefault: 100,
+  leaseMsDefault: 30_000,
+  leaseMsMax: 3_600_000,
+  attemptsMaxDefault: 16,
+
+  // Durability.
+  /** One big sparse map for each shard; LMDB cannot outgrow it. Past it: shardFull. */
+  mapBytes: 64 * 1024 * MIB,
+  /** Free disk kept in reserve. Below it: publishes are refused as diskFull; settlements go on. */
+  diskReserveBytes: 256 * MIB,
+  /** A flush that takes longer ends the process: nothing may rest on it. */
+  flushTimeoutMs: 30_000,
+  shardsMax: 256,
+} as const;
