@@ -91,8 +91,12 @@ impl<K: Copy + Ord> Heap<K> {
         }
     }
 
-    pub fn entries(&self) -> &[Entry<K>] {
-        &self.entries
+    /// Panics unless every entry is after the one above it and knows its position.
+    pub fn check(&self, positions: &[u32]) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            assert_eq!(positions[entry.node as usize], at as u32);
+            assert!(at == 0 || self.entries[(at - 1) / ARITY].key <= entry.key);
+        }
     }
 
     pub fn memory_bytes(&self) -> usize {

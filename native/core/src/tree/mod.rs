@@ -6,22 +6,28 @@
 //! never runs backwards inside. The rules have numbers; each stands at the code that keeps it.
 
 mod bucket;
+mod change;
+mod check;
+mod cost;
+mod counts;
+mod eligible;
+mod explain;
 mod heap;
 mod node;
+mod pick;
+mod trace;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use bucket::Bucket;
+use cost::CostModel;
+use heap::{Heap, OUT};
+use node::{Family, Key, NONE, Node};
 
 pub use bucket::TIMER_SLACK_US;
+pub use cost::Charge;
 pub use node::{FairBy, Limits, NodeConfig, NodeId, NodeKind, ROOT, TreeConfig, WEIGHT_MAX};
-
-/// What a pick charged; hand it back to `settle` or `refund`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Charge {
-    /// 2⁻³² cost units.
-    pub units: u64,
-    /// Cost units of an average message when it was charged: a change of limits changes the unit.
-    pub nominal: f32,
-    /// Cost of the message.
-    pub cost: u32,
-}
 
 /// A queue whose first due message leaves now.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,39 +76,90 @@ pub struct PickTrace {
 }
 
 /// The scheduling tree of one destination.
-pub struct Tree {}
+pub struct Tree {
+    nodes: Vec<Node>,
+    /// Of each node in its parent's heap.
+    positions: Vec<u32>,
+    /// Of each node among the timers.
+    timer_positions: Vec<u32>,
+    families: Vec<Family>,
+    buckets: Vec<Bucket>,
+    free_nodes: Vec<NodeId>,
+    free_families: Vec<u32>,
+    free_buckets: Vec<u32>,
+    /// Nodes that lack nothing but time, by the time they become eligible, µs.
+    timers: Heap<u64>,
+    /// Scratch of `below_share`: keys and heap positions still to look at.
+    frontier: BinaryHeap<Reverse<(Key, u32)>>,
+    ring: trace::Ring,
+    config: TreeConfig,
+    costs: CostModel,
+    /// Size of the cost unit relative to the first one; see `Charge::scale`.
+    scale: f64,
+    /// Where tags begin.
+    origin: u128,
+    created_us: u64,
+    now_us: u64,
+    sequence: u64,
+    /// The clock-hand of `sweep`.
+    hand: NodeId,
+}
 
-#[allow(unused_variables)]
 impl Tree {
-    pub fn new(config: TreeConfig, now_us: u64) -> Self { unimplemented!() }
-    pub fn with_origin(config: TreeConfig, now_us: u64, origin: u128) -> Self { unimplemented!() }
-    pub fn configure(&mut self, config: TreeConfig, now_us: u64) { unimplemented!() }
-    pub fn add(&mut self, parent: NodeId, kind: NodeKind, config: NodeConfig, now_us: u64) -> NodeId { unimplemented!() }
-    pub fn configure_node(&mut self, node: NodeId, config: NodeConfig, now_us: u64) { unimplemented!() }
-    pub fn move_to(&mut self, node: NodeId, parent: NodeId, now_us: u64) { unimplemented!() }
-    pub fn pause_root(&mut self, paused: bool, now_us: u64) { unimplemented!() }
-    pub fn rest(&mut self, node: NodeId, until_us: u64, now_us: u64) { unimplemented!() }
-    pub fn enqueue(&mut self, queue: NodeId, count: u32, now_us: u64) { unimplemented!() }
-    pub fn dequeue(&mut self, queue: NodeId, count: u32, now_us: u64) { unimplemented!() }
-    pub fn hold(&mut self, queue: NodeId) { unimplemented!() }
-    pub fn unhold(&mut self, queue: NodeId) { unimplemented!() }
-    pub fn block(&mut self, queue: NodeId, blocked: bool, now_us: u64) { unimplemented!() }
-    pub fn set_head_cost(&mut self, queue: NodeId, cost: u32, now_us: u64) { unimplemented!() }
-    pub fn pick(&mut self, now_us: u64) -> Option<Picked> { unimplemented!() }
-    pub fn settle(&mut self, queue: NodeId, charge: Charge, held_us: u64, now_us: u64) { unimplemented!() }
-    pub fn refund(&mut self, queue: NodeId, charge: Charge, now_us: u64) { unimplemented!() }
-    pub fn wake(&mut self, now_us: u64) { unimplemented!() }
-    pub fn next_wake_us(&self) -> Option<u64> { unimplemented!() }
-    pub fn can_pick(&self) -> bool { unimplemented!() }
-    pub fn sweep(&mut self, budget: usize, now_us: u64, freed: &mut Vec<NodeId>) { unimplemented!() }
-    pub fn waiting(&self, node: NodeId) -> u32 { unimplemented!() }
-    pub fn in_flight(&self, node: NodeId) -> u32 { unimplemented!() }
-    pub fn due(&self, node: NodeId) -> u32 { unimplemented!() }
-    pub fn weight(&self, node: NodeId) -> u32 { unimplemented!() }
-    pub fn parent(&self, node: NodeId) -> Option<NodeId> { unimplemented!() }
-    pub fn kind(&self, node: NodeId) -> NodeKind { unimplemented!() }
-    pub fn has_room(&self, node: NodeId) -> bool { unimplemented!() }
-    pub fn explain(&self, queue: NodeId, now_us: u64) -> Explained { unimplemented!() }
-    pub fn last_picks(&self) -> impl Iterator<Item = PickTrace> { std::iter::empty() }
-    pub fn memory_bytes(&self) -> usize { unimplemented!() }
+    /// A tree without nodes but the root; its buckets are empty at `now_us` (rule 9).
+    pub fn new(config: TreeConfig, now_us: u64) -> Self {
+        Self::with_origin(config, now_us, 0)
+    }
+
+    /// The same with tags that begin at `origin`, 2⁻³² cost units: no decision depends on it.
+    pub fn with_origin(config: TreeConfig, now_us: u64, origin: u128) -> Self {
+        let root = Node::new(NONE, NodeKind::Set, 0, origin);
+        let mut tree = Self {
+            nodes: vec![root],
+            positions: vec![OUT],
+            timer_positions: vec![OUT],
+            families: vec![Family::new(origin)],
+            buckets: Vec::new(),
+            free_nodes: Vec::new(),
+            free_families: Vec::new(),
+            free_buckets: Vec::new(),
+            timers: Heap::new(),
+            frontier: BinaryHeap::new(),
+            ring: trace::Ring::default(),
+            config,
+            costs: CostModel::new(&config),
+            scale: 1.0,
+            origin,
+            created_us: now_us,
+            now_us,
+            sequence: 0,
+            hand: 0,
+        };
+        tree.set_limits(ROOT, &config.limits, now_us);
+        tree
+    }
+
+    /// Memory the tree holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let per_node = size_of::<Node>() + 2 * size_of::<u32>();
+        let heaps: usize = self.families.iter().map(|family| family.heap.memory_bytes()).sum();
+        size_of::<Self>()
+            + self.nodes.capacity() * per_node
+            + self.families.capacity() * size_of::<Family>()
+            + self.buckets.capacity() * size_of::<Bucket>()
+            + heaps
+            + self.timers.memory_bytes()
+            + (self.free_nodes.capacity() + self.free_families.capacity()) * size_of::<u32>()
+    }
+
+    /// The time of now, which never runs backwards, µs.
+    fn advance(&mut self, now_us: u64) -> u64 {
+        self.now_us = self.now_us.max(now_us);
+        self.now_us
+    }
+
+    fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
 }

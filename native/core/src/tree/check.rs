@@ -1,0 +1,61 @@
+//! What must hold between operations; for tests.
+
+use super::heap::OUT;
+use super::node::{NONE, NodeId, ROOT};
+use super::Tree;
+
+impl Tree {
+    /// Panics unless counts, heaps, sums of weights and eligibility agree. Costs as much as the
+    /// tree is large.
+    #[doc(hidden)]
+    pub fn check(&self) {
+        let mut sums = vec![[0u64; 6]; self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.used) {
+            let sum = &mut sums[node.parent as usize];
+            let weight = u64::from(node.weight);
+            sum[0] += u64::from(node.due);
+            sum[1] += u64::from(node.held);
+            sum[2] += u64::from(node.in_flight);
+            sum[3] += 1;
+            sum[4] += if node.eligible { weight } else { 0 };
+            sum[5] += if node.due > 0 { weight } else { 0 };
+            assert!(self.nodes[node.parent as usize].used, "node {id} outlived its parent");
+        }
+        for (id, sum) in sums.iter().enumerate().filter(|(id, _)| self.nodes[*id].used) {
+            self.check_node(id as NodeId, sum);
+        }
+    }
+
+    fn check_node(&self, id: NodeId, sum: &[u64; 6]) {
+        let node = &self.nodes[id as usize];
+        if node.family != NONE {
+            let own = [node.due, node.held, node.in_flight].map(u64::from);
+            assert_eq!(own, sum[..3], "counts of {id}");
+            let family = self.family_of(id);
+            let kept =
+                [u64::from(family.children), family.eligible_weight, family.backlog_weight];
+            assert_eq!(kept, sum[3..], "children and weights of {id}");
+            family.heap.check(&self.positions);
+        }
+        let (eligible, wake_us) = self.standing(id, self.now_us);
+        let timer = self.timer_positions[id as usize];
+        if node.eligible {
+            assert!(eligible, "{id} is not eligible");
+            assert_eq!(timer, OUT);
+        } else if timer == OUT {
+            assert!(!eligible, "{id} is eligible");
+            assert_eq!(wake_us, None, "{id} has no timer");
+        }
+        if id == ROOT {
+            return;
+        }
+        let family = self.family_of(node.parent);
+        assert!(family.tag_max >= node.tag, "largest tag of {}", node.parent);
+        let position = self.positions[id as usize];
+        assert_eq!(node.eligible, position != OUT, "heap of {}", node.parent);
+        if node.eligible {
+            let entry = family.heap.at(position as usize);
+            assert_eq!((entry.node, entry.key), (id, (node.tag, node.tie)));
+        }
+    }
+}
