@@ -3,6 +3,8 @@
 //! Every export catches panics (`catch_unwind`); without that a panic aborts the process.
 //! Statics of this library are shared by all threads of the process, the workers too.
 
+mod shard;
+
 use napi_derive::napi;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 
