@@ -9,6 +9,9 @@ import { LIMITS } from '../limits.ts';
 export const ENTITY_KINDS = ['set', 'tenant', 'destination'] as const;
 export type EntityKind = (typeof ENTITY_KINDS)[number];
 
+/** Kinds as stored and as shards know them; never given another meaning. */
+export const KIND_NUMBERS = { destination: 1, set: 2, tenant: 3 } as const;
+
 /** The set of tenants that no other set was named for; it always exists. */
 export const DEFAULT_SET = 'default';
 

@@ -9,7 +9,15 @@
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { EntityBook } from './entity-book.ts';
-import { DEFAULT_SET, type EntityKind, type Fields, setSchema } from './entity-schemas.ts';
+import {
+  DEFAULT_SET,
+  ENTITY_KINDS,
+  type EntityKind,
+  type Fields,
+  KIND_NUMBERS,
+  SCHEMAS,
+  setSchema,
+} from './entity-schemas.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { checkName, type ParsedFields, parseEntity } from './parse-entity.ts';
 import type { EntityRow, EntityTable, ShardChange, ShardPorts } from './ports.ts';
@@ -56,9 +64,11 @@ export class EntityService {
   }
 
   /** Reads all entities; the shards are not told, see `changesFor`. */
-  static async open(options: EntityServiceOptions): Promise<EntityService> {
+  static open(options: EntityServiceOptions): EntityService {
     const book = new EntityBook();
-    for (const row of await options.table.load()) book.put(row);
+    for (const kind of ENTITY_KINDS) {
+      for (const row of options.table.list(KIND_NUMBERS[kind])) book.put(readRow(kind, row));
+    }
     if (book.get('set', DEFAULT_SET) === undefined) book.put(defaultSetRow);
     return new EntityService(options, book);
   }
@@ -131,7 +141,7 @@ export class EntityService {
       this.#leaving.add(key);
       try {
         await this.#checkUnused(row);
-        await this.#table.remove(kind, name);
+        await this.#table.remove(KIND_NUMBERS[kind], name);
         await this.#tellShards(row, { kind, name, fields: null });
         this.#book.remove(kind, name);
       } finally {
@@ -153,16 +163,16 @@ export class EntityService {
       );
     }
     const fields = this.#complete(kind, name, parsed);
-    const row = { kind, name, version: (before?.version ?? 0) + 1, fields } as EntityRow;
-    const release = this.#referToSet(row);
+    const release = this.#referToSet(kind, fields);
     try {
-      await this.#table.put(row);
+      const version = await this.#table.put(KIND_NUMBERS[kind], name, fields);
+      const row = { kind, name, version, fields } as EntityRow;
       await this.#tellShards(row, row);
       this.#book.put(row);
+      return { row, created: before === undefined };
     } finally {
       release();
     }
-    return { row, created: row.version === 1 };
   }
 
   #complete<K extends EntityKind>(kind: K, name: string, parsed: ParsedFields[K]): Fields[K] {
@@ -181,9 +191,9 @@ export class EntityService {
   }
 
   /** Keeps a tenant's set from being deleted while the tenant is stored. */
-  #referToSet(row: EntityRow): () => void {
-    if (row.kind !== 'tenant') return () => {};
-    const { set } = row.fields;
+  #referToSet<K extends EntityKind>(kind: K, fields: Fields[K]): () => void {
+    if (kind !== 'tenant') return () => {};
+    const { set } = fields as Fields['tenant'];
     if (this.#book.get('set', set) === undefined || this.#leaving.has(keyOf('set', set))) {
       throw new FairleadError('unknownSet', `set: there is no set ${JSON.stringify(set)}.`, {
         field: 'set',
@@ -221,6 +231,15 @@ export class EntityService {
   #shardOfRow(row: Extract<EntityRow, { kind: 'destination' }>): number {
     return shardOfKey(row.fields.shardKey, this.#shards.count);
   }
+}
+
+/** Fields that came with a later version than the one that stored it get their defaults. */
+function readRow(
+  kind: EntityKind,
+  { name, version, value }: { name: string; version: number; value: object },
+): EntityRow {
+  const fields = SCHEMAS[kind].parse(value);
+  return { kind, name, version, fields } as EntityRow;
 }
 
 interface DeletedChange {

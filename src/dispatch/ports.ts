@@ -4,25 +4,24 @@
  */
 import type { EntityKind, Fields } from './entity-schemas.ts';
 
-/** One stored entity. */
+/** One entity with all its fields. */
 export type EntityRow = {
   [K in EntityKind]: {
     readonly kind: K;
     readonly name: string;
-    /** 1 for the first PUT, one more for each that follows; 0 for what was never PUT. */
+    /** Number of the change that wrote it, over all entities; 0 for what was never PUT. */
     readonly version: number;
     readonly fields: Fields[K];
   };
 }[EntityKind];
 
-/** A durable table of entities. */
+/** A durable table of entities; kinds are numbers, see `KIND_NUMBERS`. */
 export interface EntityTable {
-  /** Everything stored, in any order. */
-  load(): Iterable<EntityRow> | Promise<Iterable<EntityRow>>;
+  list(kind: number): Iterable<{ readonly name: string; readonly version: number; value: object }>;
+  /** Resolves with the version when it is flushed. */
+  put(kind: number, name: string, value: object): Promise<number>;
   /** Resolves when it is flushed. */
-  put(row: EntityRow): Promise<void>;
-  /** Resolves when it is flushed. */
-  remove(kind: EntityKind, name: string): Promise<void>;
+  remove(kind: number, name: string): Promise<unknown>;
 }
 
 /** A new state of one entity for a shard; `fields` null: deleted, back to the defaults. */

@@ -9,7 +9,7 @@ const make = async ({ shards: count = 2, autoCreateDestinations = false } = {}) 
   const calls: string[] = [];
   const table = new FakeTable(calls);
   const shards = new FakeShards(count, calls);
-  const entities = await EntityService.open({ table, shards, autoCreateDestinations });
+  const entities = EntityService.open({ table, shards, autoCreateDestinations });
   return { calls, table, shards, entities };
 };
 
@@ -69,13 +69,13 @@ t.test('absent fields get their defaults', async (t) => {
 t.test('a PUT replaces everything, flushes, then tells the shards', async (t) => {
   const { entities, calls } = await make();
   await entities.put('set', 'gold', { weight: 900, order: 'strict' });
-  t.strictSame(calls, ['put set gold', 'configure 0 set gold', 'configure 1 set gold']);
+  t.strictSame(calls, ['put 2 gold', 'configure 0 set gold', 'configure 1 set gold']);
   const { row, created } = await entities.put('set', 'gold', { ratePerSec: 5 });
   t.notOk(created);
   t.match(row, { version: 2, fields: { weight: 100, order: 'fifo', ratePerSec: 5 } });
   calls.length = 0;
   await entities.put('destination', 'd', {});
-  t.strictSame(calls, ['put destination d', `configure ${shardOfKey('d', 2)} destination d`]);
+  t.strictSame(calls, ['put 1 d', `configure ${shardOfKey('d', 2)} destination d`]);
 });
 
 t.test('entities survive and each shard starts with what concerns it', async (t) => {
@@ -84,7 +84,7 @@ t.test('entities survive and each shard starts with what concerns it', async (t)
   await entities.put('tenant', 'acme', { set: 'gold' });
   const names = ['a', 'b', 'c', 'd', 'e', 'f'];
   for (const name of names) await entities.put('destination', name, {});
-  const again = await EntityService.open({
+  const again = EntityService.open({
     table,
     shards: new FakeShards(2),
     autoCreateDestinations: false,
@@ -146,7 +146,7 @@ t.test('what an answer shows can be PUT again', async (t) => {
   const { entities } = await make();
   const { row } = await entities.put('destination', 'd', { shardKey: 'k' });
   const body = { name: 'd', version: row.version, ...row.fields };
-  t.match(await entities.put('destination', 'd', body), { row: { version: 2 } });
+  t.match(await entities.put('destination', 'd', body), { created: false, row: { version: 2 } });
 });
 
 t.test('the shardKey is fixed once the destination exists', async (t) => {
@@ -179,7 +179,7 @@ t.test('deletion waits for work and references', async (t) => {
   shards.busy.clear();
   calls.length = 0;
   await entities.remove('destination', 'd');
-  t.strictSame(calls, ['remove destination d', `reset ${shardOfKey('d', 2)} destination d`]);
+  t.strictSame(calls, ['remove 1 d', `reset ${shardOfKey('d', 2)} destination d`]);
   t.equal(entities.shardOf('d'), undefined);
   t.match(await refused(entities.remove('destination', 'd')), /^entityNotFound/);
   t.match(await refused(entities.remove('set', 'default')), /^reservedName/);
@@ -230,7 +230,7 @@ t.test('concurrent callers make a destination once', async (t) => {
   t.ok(entities.autoCreate);
   await Promise.all(Array.from({ length: 20 }, () => entities.create('d')));
   t.equal(entities.shardOf('d'), shardOfKey('d', 2));
-  t.equal(calls.filter((call) => call === 'put destination d').length, 1);
+  t.equal(calls.filter((call) => call === 'put 1 d').length, 1);
   t.match(await refused(entities.create('a b')), /^invalidName/);
 });
 

@@ -1,7 +1,6 @@
 // A table and shards in memory, with what was asked of them kept in order.
 import type { EntityKind } from '../../src/dispatch/entity-schemas.ts';
 import type {
-  EntityRow,
   EntityTable,
   ExplainPage,
   ShardChange,
@@ -9,28 +8,32 @@ import type {
 } from '../../src/dispatch/ports.ts';
 
 export class FakeTable implements EntityTable {
-  readonly rows = new Map<string, EntityRow>();
+  readonly #rows = new Map<string, { name: string; version: number; value: object }>();
   readonly calls: string[];
   /** Awaited by every write. */
   flush: Promise<void> = Promise.resolve();
+  #version = 0;
 
   constructor(calls: string[] = []) {
     this.calls = calls;
   }
 
-  load(): Iterable<EntityRow> {
-    return [...this.rows.values()];
+  list(kind: number): { name: string; version: number; value: object }[] {
+    return [...this.#rows].filter(([key]) => key.startsWith(`${kind}/`)).map(([, row]) => row);
   }
 
-  async put(row: EntityRow): Promise<void> {
+  async put(kind: number, name: string, value: object): Promise<number> {
+    this.#version += 1;
+    const version = this.#version;
     await this.flush;
-    this.rows.set(`${row.kind}/${row.name}`, row);
-    this.calls.push(`put ${row.kind} ${row.name}`);
+    this.#rows.set(`${kind}/${name}`, { name, version, value });
+    this.calls.push(`put ${kind} ${name}`);
+    return version;
   }
 
-  async remove(kind: EntityKind, name: string): Promise<void> {
+  async remove(kind: number, name: string): Promise<void> {
     await this.flush;
-    this.rows.delete(`${kind}/${name}`);
+    this.#rows.delete(`${kind}/${name}`);
     this.calls.push(`remove ${kind} ${name}`);
   }
 }

@@ -8,7 +8,7 @@ import { FakeShards, FakeTable } from './fakes.ts';
 
 const make = async () => {
   const shards = new FakeShards(1);
-  const entities = await EntityService.open({
+  const entities = EntityService.open({
     table: new FakeTable(),
     shards,
     autoCreateDestinations: false,
