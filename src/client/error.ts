@@ -1,0 +1,126 @@
+// The one error class of the SDK: what the daemon refused, and what went wrong on the way to it.
+
+interface LocalError {
+  readonly retryable: boolean;
+  readonly sentence: string;
+}
+
+/** Errors that only a client sees; the daemon never sends them, so they have no number. */
+export const LOCAL_ERRORS: Readonly<Record<string, LocalError>> = {
+  connectionLost: { retryable: true, sentence: 'The connection ended before the answer.' },
+  clientClosed: { retryable: false, sentence: 'The client is closed.' },
+  clientQueueFull: {
+    retryable: true,
+    sentence: 'More is waiting in this client than its queue may hold; wait for writable().',
+  },
+  connectTimeout: { retryable: true, sentence: 'The daemon did not answer in time.' },
+  badFrame: { retryable: true, sentence: 'The daemon sent bytes that are no frame.' },
+  handlerFailed: { retryable: true, sentence: 'A handler of deliveries threw an error.' },
+  noWebSocket: {
+    retryable: false,
+    sentence: 'There is no WebSocket here: pass one as the option WebSocket, or install ws.',
+  },
+};
+
+/**
+ * Name and retryable of the daemon's error numbers. A copy: the daemon's own table is no part of
+ * the SDK; a test keeps both in step. Numbers never change meaning.
+ */
+export const DAEMON_ERRORS: Readonly<Record<number, readonly [name: string, retryable: boolean]>> =
+  {
+    1001: ['malformedFrame', false],
+    1002: ['unknownKind', false],
+    1003: ['wrongType', false],
+    1004: ['fieldTooLong', false],
+    1005: ['frameTooLarge', false],
+    1006: ['tooManyMessages', false],
+    1007: ['notYetSupported', false],
+    1008: ['invalidName', false],
+    1009: ['payloadTooLarge', false],
+    1010: ['overloaded', true],
+    1011: ['goingAway', true],
+    1012: ['invalidId', false],
+    1013: ['notBinary', false],
+    1014: ['unknownField', false],
+    1015: ['invalidValue', false],
+    1016: ['routeNotFound', false],
+    1017: ['methodNotAllowed', false],
+    1018: ['bodyTooLarge', false],
+    1019: ['invalidJson', false],
+    2001: ['tokenMissing', false],
+    2002: ['tokenInvalid', false],
+    2003: ['tokenExpired', false],
+    2004: ['scopeMissing', false],
+    2005: ['tenantForbidden', false],
+    3001: ['unknownDestination', false],
+    3002: ['queueFull', true],
+    3003: ['tenantFull', true],
+    3004: ['shardFull', true],
+    3005: ['tooManyQueues', true],
+    3006: ['unknownSubscription', false],
+    3007: ['subscriptionInUse', false],
+    3008: ['creditTooLarge', false],
+    3009: ['tooManySubscriptions', false],
+    3010: ['entityNotFound', false],
+    3011: ['inUse', true],
+    3012: ['shardKeyFixed', false],
+    3013: ['tenantRequired', false],
+    3014: ['diskFull', true],
+    3015: ['unknownSet', false],
+    3016: ['reservedName', false],
+    3017: ['tooManyEntities', false],
+    9001: ['internal', true],
+    9002: ['notReady', true],
+  };
+
+/** Number of a daemon error by its name, for faults that the SDK finds before the daemon would. */
+const codeOf = new Map(
+  Object.entries(DAEMON_ERRORS).map(([code, [name]]) => [name, Number(code)] as const),
+);
+
+export interface ClientErrorFields {
+  readonly code?: number;
+  readonly retryable?: boolean;
+  readonly retryAfterMs?: number | undefined;
+  readonly maybeAccepted?: boolean;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/**
+ * What publish, subscribe and connect fail with.
+ *
+ * `error` is the name (`queueFull`, `connectionLost` …), `code` the daemon's number (0 for errors
+ * that only a client sees), `retryable` whether the same request may succeed later.
+ */
+export class FairleadClientError extends Error {
+  override readonly name = 'FairleadClientError';
+  readonly error: string;
+  readonly code: number;
+  readonly retryable: boolean;
+  /** How long to wait before trying again, if the daemon said so. */
+  readonly retryAfterMs: number | undefined;
+  /** The daemon may have taken the message: sending it again may make a duplicate. */
+  readonly maybeAccepted: boolean;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(error: string, message?: string, fields: ClientErrorFields = {}) {
+    const local = LOCAL_ERRORS[error];
+    super(message ?? local?.sentence ?? error);
+    this.error = error;
+    this.code = fields.code ?? codeOf.get(error) ?? 0;
+    this.retryable = fields.retryable ?? local?.retryable ?? DAEMON_ERRORS[this.code]?.[1] ?? false;
+    this.retryAfterMs = fields.retryAfterMs;
+    this.maybeAccepted = fields.maybeAccepted ?? false;
+    this.details = fields.details;
+  }
+
+  /** From a number of the daemon; an unknown one keeps its number and the name `internal`. */
+  static fromCode(code: number, message?: string, fields: ClientErrorFields = {}) {
+    const [name, retryable] = DAEMON_ERRORS[code] ?? ['internal', false];
+    return new FairleadClientError(name, message ?? `The daemon refused it: ${name}.`, {
+      retryable,
+      ...fields,
+      code,
+    });
+  }
+}
