@@ -66,10 +66,10 @@ export class EntityService {
   /** Reads all entities; the shards are not told, see `changesFor`. */
   static open(options: EntityServiceOptions): EntityService {
     const book = new EntityBook();
+    book.put(defaultSetRow);
     for (const kind of ENTITY_KINDS) {
       for (const row of options.table.list(KIND_NUMBERS[kind])) book.put(readRow(kind, row));
     }
-    if (book.get('set', DEFAULT_SET) === undefined) book.put(defaultSetRow);
     return new EntityService(options, book);
   }
 
