@@ -1,0 +1,201 @@
+/**
+ * What becomes of a client frame: reads its header only, checks the scope, finds the shard and
+ * forwards the bytes; everything else is answered here with a coded error. The hot path in.
+ *
+ * Publish and subscribe go by destination, credit and settle by the connection's subscriptions.
+ */
+import type { Logger } from '../base/logger.ts';
+import { FairleadError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import { FrameHeader, type HeaderFault } from '../protocol/frame-header.ts';
+import { CLOSE, KIND } from '../protocol/kinds.ts';
+import type { Connection } from './connection.ts';
+import { DestinationMaker } from './destination-maker.ts';
+import type { Directory } from './directory.ts';
+import { SCOPES } from './identity.ts';
+import {
+  faulty,
+  frameTooLarge,
+  inputFull,
+  scopeMissing,
+  tooManySubscriptions,
+  unknownDestination,
+  unknownSubscription,
+  waitingFull,
+  windowFull,
+} from './refusals.ts';
+import { WaitingFrames } from './waiting-frames.ts';
+
+export interface FrameRouterOptions {
+  readonly directory: Directory;
+  readonly logger: Logger;
+  /** Undefined while new work is welcome; afterwards what to answer it. */
+  readonly goingAway: () => FairleadError | undefined;
+}
+
+export class FrameRouter {
+  readonly #options: FrameRouterOptions;
+  /** Filled anew by each frame. */
+  readonly #header = new FrameHeader();
+  /** Refusals of the ingress itself by error code, for the metrics. */
+  readonly refused = new Map<number, number>();
+  readonly #maker: DestinationMaker;
+
+  constructor(options: FrameRouterOptions) {
+    this.#options = options;
+    this.#maker = new DestinationMaker(options.directory, options.logger);
+  }
+
+  /** Takes one frame; `bytes` are valid during the call only. */
+  take(connection: Connection, bytes: Uint8Array, isBinary: boolean): void {
+    if (!isBinary) {
+      this.#refuse(connection, 0, new FairleadError('notBinary'));
+      return;
+    }
+    const header = this.#header;
+    const fault = header.read(bytes);
+    if (bytes.byteLength > LIMITS.frameBytes) {
+      this.#refuse(connection, header.id, frameTooLarge(bytes.byteLength));
+    } else if (fault !== undefined) {
+      this.#faulty(connection, header, fault);
+    } else {
+      this.#route(connection, bytes, header);
+    }
+  }
+
+  #route(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    switch (header.kind) {
+      case KIND.publish:
+        if (this.#may(connection, header, 'publish')) this.#publish(connection, bytes, header);
+        return;
+      case KIND.subscribe:
+        if (this.#may(connection, header, 'consume')) this.#subscribe(connection, bytes, header);
+        return;
+      default:
+        if (this.#may(connection, header, 'consume')) this.#follow(connection, bytes, header);
+        return;
+    }
+  }
+
+  #may(connection: Connection, header: FrameHeader, scope: 'publish' | 'consume'): boolean {
+    if ((connection.scopes & SCOPES[scope]) !== 0) return true;
+    this.#refuse(connection, header.id, scopeMissing(header.kind, scope));
+    return false;
+  }
+
+  /** New work is refused while the daemon ends; what is under way is still settled. */
+  #isLeaving(connection: Connection, header: FrameHeader): boolean {
+    const leaving = this.#options.goingAway();
+    if (leaving === undefined) return false;
+    this.#refuse(connection, header.id, leaving);
+    return true;
+  }
+
+  #publish(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    if (this.#isLeaving(connection, header)) return;
+    const shard = this.#shardOf(connection, bytes, header);
+    if (shard === undefined) return;
+    const unansweredBytes = connection.unansweredBytes + bytes.byteLength;
+    if (unansweredBytes > LIMITS.publishWindowBytes) {
+      this.#refuse(connection, header.id, windowFull(connection.unansweredBytes));
+      return;
+    }
+    if (this.#forward(connection, bytes, header, shard)) {
+      connection.unansweredBytes = unansweredBytes;
+    }
+  }
+
+  #subscribe(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    if (this.#isLeaving(connection, header)) return;
+    const { subscription } = header;
+    const shard = this.#shardOf(connection, bytes, header);
+    if (shard === undefined) return;
+    const { subscriptions } = connection;
+    const taken = subscriptions.get(subscription);
+    if (taken !== undefined && taken !== shard) {
+      this.#refuse(connection, header.id, new FairleadError('subscriptionInUse'));
+    } else if (taken === undefined && subscriptions.size >= LIMITS.subscriptionsPerConnection) {
+      this.#refuse(connection, header.id, tooManySubscriptions());
+    } else if (this.#forward(connection, bytes, header, shard)) {
+      subscriptions.set(subscription, shard);
+    }
+  }
+
+  /** Credit and settle: where their subscription is, or behind its subscribe frame. */
+  #follow(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    const shard = connection.subscriptions.get(header.subscription);
+    if (shard !== undefined) {
+      this.#forward(connection, bytes, header, shard);
+      return;
+    }
+    const destination = connection.waiting?.destinationOf(header.subscription);
+    if (destination !== undefined) {
+      this.#wait(connection, bytes, destination, header);
+      return;
+    }
+    this.#refuse(connection, header.id, unknownSubscription(header.subscription));
+  }
+
+  #forward(connection: Connection, bytes: Uint8Array, header: FrameHeader, shard: number): boolean {
+    if (connection.port(shard).frame(connection.number, bytes)) return true;
+    this.#refuse(connection, header.id, inputFull());
+    return false;
+  }
+
+  /** Undefined: the frame waits for its destination to be made, or was refused. */
+  #shardOf(connection: Connection, bytes: Uint8Array, header: FrameHeader): number | undefined {
+    const { destination } = header;
+    const { directory } = this.#options;
+    if (connection.waiting?.has(destination)) {
+      this.#wait(connection, bytes, destination, header);
+      return undefined;
+    }
+    const shard = directory.shardOf(destination);
+    if (shard !== undefined) return shard;
+    if (!directory.autoCreate) {
+      this.#refuse(connection, header.id, unknownDestination(destination));
+    } else if (this.#wait(connection, bytes, destination, header)) {
+      void this.#make(connection, destination);
+    }
+    return undefined;
+  }
+
+  #wait(
+    connection: Connection,
+    bytes: Uint8Array,
+    destination: string,
+    header: FrameHeader,
+  ): boolean {
+    connection.waiting ??= new WaitingFrames();
+    const subscription = header.kind === KIND.subscribe ? header.subscription : undefined;
+    if (connection.waiting.add(destination, bytes, subscription)) return true;
+    this.#refuse(connection, header.id, waitingFull());
+    return false;
+  }
+
+  /** Sends on its way what waits for a destination once it is made, or refuses it. */
+  async #make(connection: Connection, destination: string): Promise<void> {
+    const failure = await this.#maker.make(destination);
+    const frames = connection.waiting?.take(destination) ?? [];
+    if (connection.waiting?.empty) connection.waiting = undefined;
+    for (const frame of frames) {
+      if (connection.socket === undefined) return;
+      if (failure === undefined) {
+        this.take(connection, frame, true);
+      } else {
+        this.#header.read(frame);
+        this.#refuse(connection, this.#header.id, failure);
+      }
+    }
+  }
+
+  #faulty(connection: Connection, { id, kind }: FrameHeader, fault: HeaderFault): void {
+    this.#refuse(connection, id, faulty(fault, kind));
+    if (fault === 'malformedFrame') connection.close(CLOSE.badFrame, 'malformedFrame: no frame');
+  }
+
+  #refuse(connection: Connection, id: number, error: FairleadError): void {
+    this.refused.set(error.code, (this.refused.get(error.code) ?? 0) + 1);
+    connection.refuse(id, error);
+  }
+}

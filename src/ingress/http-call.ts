@@ -1,0 +1,153 @@
+/**
+ * One HTTP request as the network library gives it: copies what is only valid inside the handler,
+ * gathers the body, and sends exactly one answer, or none when the client has gone.
+ *
+ * States: open → answered | aborted. Past open nothing touches the response any more.
+ */
+
+import type uWS from 'uWebSockets.js';
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import { FairleadError } from '../errors.ts';
+import { BOUNDS } from './bounds.ts';
+import type { HttpReply } from './http-router.ts';
+
+const requestIdPattern = new RegExp(`^[A-Za-z0-9._-]{1,${BOUNDS.requestIdBytes}}$`);
+const bearerPattern = /^bearer +([^ ]+) *$/i;
+
+/** Bytes of bodies held for all calls; shared by the calls of one server. */
+export interface BodyBudget {
+  heldBytes: number;
+}
+
+/** The client went away before its request was complete: there is nobody to answer. */
+export class ClientGone extends Error {}
+
+export class HttpCall {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly requestId: string;
+  readonly #response: uWS.HttpResponse;
+  #open = true;
+  #onAborted: (() => void) | undefined;
+
+  constructor(response: uWS.HttpResponse, request: uWS.HttpRequest) {
+    this.#response = response;
+    response.onAborted(() => {
+      this.#open = false;
+      this.#onAborted?.();
+    });
+    const headers = new Map<string, string>();
+    request.forEach((name, value) => {
+      headers.set(name, value);
+    });
+    this.headers = headers;
+    this.method = request.getMethod().toUpperCase();
+    this.path = request.getUrl();
+    this.query = new URLSearchParams(request.getQuery() ?? '');
+    const given = headers.get('x-request-id') ?? '';
+    this.requestId = requestIdPattern.test(given) ? given : randomUUID();
+  }
+
+  /** False once it is answered or the client has gone. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** The bearer token; throws tokenMissing. */
+  token(): string {
+    const token = bearerPattern.exec(this.headers.get('authorization') ?? '')?.[1];
+    if (token === undefined) throw new FairleadError('tokenMissing');
+    return token;
+  }
+
+  /**
+   * Gathers the body. Call it before the first await, or the bytes are lost. Rejects with
+   * bodyTooLarge past `bytesMax`, with overloaded when all bodies together are too many, and with
+   * ClientGone.
+   */
+  body(bytesMax: number, budget: BodyBudget): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      let held = new Uint8Array(0);
+      let length = 0;
+      let done = false;
+      const end = (): void => {
+        done = true;
+        budget.heldBytes -= held.byteLength;
+        this.#onAborted = undefined;
+      };
+      this.#onAborted = () => {
+        end();
+        reject(new ClientGone());
+      };
+      this.#response.onData((chunk, isLast) => {
+        if (done) return;
+        const need = length + chunk.byteLength;
+        if (need > bytesMax) {
+          end();
+          reject(
+            new FairleadError('bodyTooLarge', `A request body has at most ${bytesMax} bytes.`),
+          );
+          return;
+        }
+        if (need > held.byteLength) {
+          const room = Math.min(bytesMax, Math.max(need, 2 * held.byteLength));
+          budget.heldBytes += room - held.byteLength;
+          const grown = new Uint8Array(room);
+          grown.set(held);
+          held = grown;
+        }
+        held.set(new Uint8Array(chunk), length);
+        length = need;
+        if (budget.heldBytes > BOUNDS.bodiesBytes) {
+          end();
+          reject(overloaded('All request bodies together are too large.'));
+        } else if (isLast) {
+          end();
+          resolve(held.subarray(0, length));
+        }
+      });
+    });
+  }
+
+  /** Sends the answer, unless the client has gone. `close` also ends the connection. */
+  reply({ status, body, text, headers }: HttpReply, close = false): void {
+    if (!this.#open) return;
+    const content = text ?? (body === undefined ? '' : `${JSON.stringify(body)}\n`);
+    this.#open = false;
+    this.#response.cork(() => {
+      const response = this.#response;
+      response.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Unknown'}`);
+      response.writeHeader('x-request-id', this.requestId);
+      if (body !== undefined) response.writeHeader('content-type', 'application/json');
+      for (const [name, value] of Object.entries(headers ?? {})) response.writeHeader(name, value);
+      if (this.method === 'HEAD') response.endWithoutBody(Buffer.byteLength(content), close);
+      else response.end(content, close);
+    });
+  }
+
+  /** Sends `{code, message, status, details}` and the headers that belong to the status. */
+  refuse(error: FairleadError, extra: Readonly<Record<string, string>> = {}): void {
+    const headers: Record<string, string> = { ...extra };
+    const retryAfterMs = error.details?.retryAfterMs;
+    if (typeof retryAfterMs === 'number') headers['retry-after'] = `${retryAfterSec(retryAfterMs)}`;
+    if (error.status === 401) headers['www-authenticate'] = 'Bearer';
+    const { code, message, status, details } = error;
+    const close = error.error === 'bodyTooLarge' || error.error === 'overloaded';
+    this.reply(
+      { status, body: { code, message, status, details: details ?? null }, headers },
+      close,
+    );
+  }
+}
+
+/** Whole seconds, as the header wants; at least one. */
+function retryAfterSec(retryAfterMs: number): number {
+  return Math.max(1, Math.ceil(retryAfterMs / 1000));
+}
+
+export function overloaded(message: string): FairleadError {
+  return new FairleadError('overloaded', message, { retryAfterMs: BOUNDS.retryAfterMs });
+}

@@ -1,0 +1,116 @@
+/** The table of HTTP routes: which handler a method and path lead to. Pure; the answers are http.ts's. */
+import { FairleadError } from '../errors.ts';
+import type { Identity, ScopeName } from './identity.ts';
+
+export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
+
+/** One request, complete: everything is copied, so a handler may keep it. */
+export interface HttpRequest {
+  readonly method: HttpMethod;
+  /** The path as it came, percent-encoded. */
+  readonly path: string;
+  /** Percent-decoded; a name of the pattern that is not here is a programmer's error. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** The JSON value; undefined without a body. */
+  readonly body: unknown;
+  /** Who asks; undefined on routes without a scope. */
+  readonly identity: Identity | undefined;
+  readonly requestId: string;
+}
+
+export interface HttpReply {
+  readonly status: number;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Sent as it stands, instead of `body`; give its content-type in the headers. */
+  readonly text?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Route {
+  readonly method: HttpMethod;
+  /** Starts with `/`; a segment `:name` takes any one segment that is not empty. */
+  readonly path: string;
+  readonly scope: ScopeName | 'none';
+  /** Answers also while the daemon is not ready, and beyond the bound of requests under way. */
+  readonly always?: boolean;
+  /** Throws FairleadError for an answer with its status and code; anything else is a 500. */
+  readonly handler: (request: HttpRequest) => Promise<HttpReply> | HttpReply;
+}
+
+export type Match =
+  | { readonly route: Route; readonly params: Readonly<Record<string, string>> }
+  | { readonly allow: string };
+
+interface Pattern {
+  readonly segments: readonly string[];
+  readonly routes: Map<HttpMethod, Route>;
+}
+
+export class HttpRouter {
+  /** Patterns by number of segments; literal segments before parameters, so the order of adding is free. */
+  readonly #patterns = new Map<number, Pattern[]>();
+
+  add(route: Route): void {
+    if (!route.path.startsWith('/')) throw new Error(`route ${route.path}: starts with no slash`);
+    const segments = route.path.split('/').slice(1);
+    const patterns = this.#patterns.get(segments.length) ?? [];
+    this.#patterns.set(segments.length, patterns);
+    let pattern = patterns.find((each) => each.segments.join('/') === segments.join('/'));
+    if (pattern === undefined) {
+      pattern = { segments, routes: new Map() };
+      patterns.push(pattern);
+      patterns.sort((a, b) => rank(a).localeCompare(rank(b)));
+    }
+    if (pattern.routes.has(route.method)) {
+      throw new Error(`route ${route.method} ${route.path}: added twice`);
+    }
+    pattern.routes.set(route.method, route);
+  }
+
+  /** A HEAD is matched like a GET. Undefined: no such path. Throws invalidValue for a bad escape. */
+  match(method: string, path: string): Match | undefined {
+    const segments = path.split('/').slice(1);
+    const wanted = method === 'HEAD' ? 'GET' : method;
+    let allow: Set<string> | undefined;
+    for (const pattern of this.#patterns.get(segments.length) ?? []) {
+      if (!fits(pattern, segments)) continue;
+      const route = pattern.routes.get(wanted as HttpMethod);
+      if (route !== undefined) return { route, params: paramsOf(pattern, segments) };
+      allow ??= new Set();
+      for (const each of pattern.routes.keys()) {
+        allow.add(each);
+        if (each === 'GET') allow.add('HEAD');
+      }
+    }
+    return allow && { allow: [...allow].sort().join(', ') };
+  }
+}
+
+const isParam = (segment: string): boolean => segment.startsWith(':');
+
+const rank = ({ segments }: Pattern): string =>
+  segments.map((segment) => (isParam(segment) ? '1' : '0')).join('');
+
+function fits({ segments }: Pattern, actual: readonly string[]): boolean {
+  return segments.every((segment, index) =>
+    isParam(segment) ? actual[index] !== '' : segment === actual[index],
+  );
+}
+
+function paramsOf({ segments }: Pattern, actual: readonly string[]): Record<string, string> {
+  const params: Record<string, string> = {};
+  for (const [index, segment] of segments.entries()) {
+    if (!isParam(segment)) continue;
+    const raw = actual[index] ?? '';
+    try {
+      params[segment.slice(1)] = decodeURIComponent(raw);
+    } catch {
+      throw new FairleadError('invalidValue', `The path segment ${raw} is not percent-encoded.`);
+    }
+  }
+  return params;
+}

@@ -1,0 +1,27 @@
+import { SCOPE_BIT } from '../protocol/exchange.ts';
+
+/** Who speaks: what a verified token says. */
+export const SCOPES = SCOPE_BIT;
+
+export type ScopeName = keyof typeof SCOPES;
+
+export interface Identity {
+  /** The tenant the token speaks for; undefined is the platform. */
+  readonly tenant: string | undefined;
+  /** Bits of SCOPES. */
+  readonly scopes: number;
+  readonly expiresAtMs: number;
+}
+
+/** Reads a space-separated scope claim; a word of a later version grants nothing. */
+export function parseScopes(scope: string): number {
+  let scopes = 0;
+  for (const word of scope.split(' ')) {
+    if (Object.hasOwn(SCOPES, word)) scopes |= SCOPES[word as ScopeName];
+  }
+  return scopes;
+}
+
+export function hasScope(identity: Identity, scope: ScopeName): boolean {
+  return (identity.scopes & SCOPES[scope]) !== 0;
+}
