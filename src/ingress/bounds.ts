@@ -30,6 +30,11 @@ export const BOUNDS = {
   /** Frames and their bytes that wait behind a destination being made, for one connection. Past it: overloaded. */
   waitingFrames: 1024,
   waitingBytes: 1 * MIB,
+  /**
+   * Room beside the publish window: a shard gives back the bytes of all frames without telling
+   * their kinds, so settlements and credit count too. A full settle frame has about 400 KiB.
+   */
+  windowRoomBytes: 1 * MIB,
   /** Longest timer of the runtime; a later expiry is reached in several steps. */
   timerMsMax: 2_147_483_647,
   /** retryAfterMs of a publish beyond the window, and of one for a shard whose input is full. */

@@ -45,7 +45,7 @@ export class Connection {
   readonly subscriptions = new Map<number, number>();
   socket: Socket | undefined;
   parked = false;
-  /** Bytes of publish frames that are forwarded and not answered. */
+  /** Bytes of frames that are forwarded and not answered. */
   unansweredBytes = 0;
   /** Frames behind a destination that is being made; undefined nearly always. */
   waiting: WaitingFrames | undefined;

@@ -116,7 +116,7 @@ export class Connections {
     this.#open.get(number)?.close(code, '');
   }
 
-  /** The answers to these bytes of publish frames are on their way. */
+  /** The answers to frames of so many bytes are on their way. */
   windowReleased(number: number, bytes: number): void {
     const connection = this.#open.get(number);
     if (connection === undefined) return;

@@ -9,6 +9,7 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { FrameHeader, type HeaderFault } from '../protocol/frame-header.ts';
 import { CLOSE, KIND } from '../protocol/kinds.ts';
+import { BOUNDS } from './bounds.ts';
 import type { Connection } from './connection.ts';
 import { DestinationMaker } from './destination-maker.ts';
 import type { Directory } from './directory.ts';
@@ -96,12 +97,10 @@ export class FrameRouter {
     const shard = this.#shardOf(connection, bytes, header);
     if (shard === undefined) return;
     const unansweredBytes = connection.unansweredBytes + bytes.byteLength;
-    if (unansweredBytes > LIMITS.publishWindowBytes) {
+    if (unansweredBytes > LIMITS.publishWindowBytes + BOUNDS.windowRoomBytes) {
       this.#refuse(connection, header.id, windowFull(connection.unansweredBytes));
-      return;
-    }
-    if (this.#forward(connection, bytes, header, shard)) {
-      connection.unansweredBytes = unansweredBytes;
+    } else {
+      this.#forward(connection, bytes, header, shard);
     }
   }
 
@@ -137,9 +136,12 @@ export class FrameRouter {
   }
 
   #forward(connection: Connection, bytes: Uint8Array, header: FrameHeader, shard: number): boolean {
-    if (connection.port(shard).frame(connection.number, bytes)) return true;
-    this.#refuse(connection, header.id, inputFull());
-    return false;
+    if (!connection.port(shard).frame(connection.number, bytes)) {
+      this.#refuse(connection, header.id, inputFull());
+      return false;
+    }
+    connection.unansweredBytes += bytes.byteLength;
+    return true;
   }
 
   /** Undefined: the frame waits for its destination to be made, or was refused. */

@@ -175,7 +175,18 @@ export class Ingress {
   #app(): uWS.TemplatedApp {
     const { tls } = this.#options;
     if (tls === undefined) return this.#library.App();
-    return this.#library.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
+    const { certFile, keyFile } = tls;
+    try {
+      return this.#library.SSLApp({ cert_file_name: certFile, key_file_name: keyFile });
+    } catch (error) {
+      // The library does not say which, nor why.
+      throw new Error(
+        `TLS: ${certFile} or ${keyFile} cannot be read, or they do not belong together`,
+        {
+          cause: error,
+        },
+      );
+    }
   }
 
   #behavior(): uWS.WebSocketBehavior<SocketData> {
