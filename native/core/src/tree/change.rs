@@ -1,7 +1,9 @@
 //! Nodes that come, change, move and go: rules 6 and 7.
 
 use super::heap::{Heap, OUT};
-use super::node::{Family, Limits, NONE, Node, NodeConfig, NodeId, NodeKind, ROOT, TreeConfig};
+use super::node::{
+    Extra, Family, Limits, NONE, Node, NodeConfig, NodeId, NodeKind, PAUSED, ROOT, TreeConfig,
+};
 use super::{Bucket, CostModel, Tree, WEIGHT_MAX};
 
 impl Tree {
@@ -17,8 +19,8 @@ impl Tree {
         let tag = self.family_of(parent).v;
         let family = if kind == NodeKind::Queue { NONE } else { self.new_family() };
         let node = Node {
-            weight: config.weight.clamp(1, WEIGHT_MAX),
-            paused: config.paused,
+            weight: config.weight.clamp(1, WEIGHT_MAX) as u16,
+            stopped: if config.paused { PAUSED } else { 0 },
             ..Node::new(parent, kind, family, tag)
         };
         let id = self.insert_node(node);
@@ -32,8 +34,7 @@ impl Tree {
         let now_us = self.advance(now_us);
         debug_assert_ne!(id, ROOT);
         let node = &mut self.nodes[id as usize];
-        node.paused = config.paused;
-        let (old, new) = (node.weight, config.weight.clamp(1, WEIGHT_MAX));
+        let (old, new) = (node.weight, config.weight.clamp(1, WEIGHT_MAX) as u16);
         node.weight = new;
         let (eligible, backlogged, parent) = (node.eligible, node.due > 0, node.parent);
         let family = self.family_of_mut(parent);
@@ -51,6 +52,7 @@ impl Tree {
         }
         node.remainder = 0;
         self.tag_grew(id);
+        self.stop(id, PAUSED, config.paused);
         self.set_limits(id, &config.limits, now_us);
         self.refresh(id, now_us);
     }
@@ -151,7 +153,7 @@ impl Tree {
             if tag >= v { v.saturating_add(size) } else { v.saturating_sub(size) }
         };
         for id in 1..self.nodes.len() {
-            if self.nodes[id].used {
+            if self.nodes[id].kind.is_some() {
                 let v = self.family_of(self.nodes[id].parent).v;
                 let node = &mut self.nodes[id];
                 node.tag = scaled(node.tag, v);
@@ -186,22 +188,23 @@ impl Tree {
 
     fn is_idle(&self, id: NodeId, now_us: u64) -> bool {
         let node = &self.nodes[id as usize];
-        node.used
+        let extra = self.extra(node.extra);
+        node.kind.is_some()
             && node.due == 0
             && node.held == 0
             && node.in_flight == 0
-            && node.rest_until_us <= now_us
+            && extra.rest_until_us <= now_us
             && (node.family == NONE || self.family_of(id).children == 0)
             && node.tag <= self.family_of(node.parent).v
-            && self.bucket(node.bucket).is_none_or(|bucket| bucket.is_full(now_us))
+            && extra.bucket.is_none_or(|bucket| bucket.is_full(now_us))
     }
 
     fn free_node(&mut self, id: NodeId) {
         debug_assert_eq!(self.positions[id as usize], OUT);
         debug_assert_eq!(self.timer_positions[id as usize], OUT);
         let node = &mut self.nodes[id as usize];
-        node.used = false;
-        let (parent, family, bucket) = (node.parent, node.family, node.bucket);
+        node.kind = None;
+        let (parent, family, extra) = (node.parent, node.family, node.extra);
         let above = self.family_of_mut(parent);
         above.children -= 1;
         above.heap.shrink();
@@ -209,8 +212,8 @@ impl Tree {
             self.families[family as usize].heap = Heap::new();
             self.free_families.push(family);
         }
-        if bucket != NONE {
-            self.free_buckets.push(bucket);
+        if extra != NONE {
+            self.free_extras.push(extra);
         }
         self.free_nodes.push(id);
     }
@@ -239,33 +242,15 @@ impl Tree {
     /// A bucket made later than the tree was empty when the tree was made and has filled since
     /// (rule 9), as if it had been there all the time.
     pub(super) fn set_limits(&mut self, id: NodeId, limits: &Limits, now_us: u64) {
-        let node = &mut self.nodes[id as usize];
-        node.in_flight_max = limits.in_flight_max.unwrap_or(u32::MAX);
-        let old = node.bucket;
-        let bucket = match self.buckets.get(old as usize) {
+        let in_flight_max = limits.in_flight_max.unwrap_or(u32::MAX);
+        let node = &self.nodes[id as usize];
+        let bucket = match self.extra(node.extra).bucket {
             Some(bucket) => bucket.resized(limits, now_us),
             None => Bucket::new(limits, self.created_us),
         };
-        node.bucket = match (bucket, old) {
-            (None, NONE) => NONE,
-            (None, old) => {
-                self.free_buckets.push(old);
-                NONE
-            }
-            (Some(bucket), NONE) => match self.free_buckets.pop() {
-                Some(at) => {
-                    self.buckets[at as usize] = bucket;
-                    at
-                }
-                None => {
-                    self.buckets.push(bucket);
-                    self.buckets.len() as u32 - 1
-                }
-            },
-            (Some(bucket), old) => {
-                self.buckets[old as usize] = bucket;
-                old
-            }
-        };
+        if node.extra != NONE || bucket.is_some() || in_flight_max != u32::MAX {
+            let extra = self.extra_mut(id);
+            *extra = Extra { bucket, in_flight_max, ..*extra };
+        }
     }
 }

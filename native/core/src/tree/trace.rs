@@ -57,7 +57,7 @@ impl Tree {
             (raw.v, raw.key) = (v, best.key);
             if let Some(other) = other {
                 raw.runner_up_key = other.key;
-                raw.runner_up = self.best_queue(other.node);
+                raw.runner_up = self.best_queue(other);
             }
         }
         if self.ring.picks.len() < PICKS {
@@ -68,15 +68,12 @@ impl Tree {
         self.ring.next = (self.ring.next + 1) % PICKS;
     }
 
-    /// The queue that would be served if `id` were.
-    fn best_queue(&self, id: NodeId) -> NodeId {
-        let mut id = id;
-        loop {
-            let family = self.nodes[id as usize].family;
-            if family == NONE {
-                return id;
-            }
-            id = self.families[family as usize].heap.at(0).node;
+    /// The queue that would be served if the entry's node were.
+    fn best_queue(&self, entry: Entry<Key>) -> NodeId {
+        let mut entry = entry;
+        while entry.family != NONE {
+            entry = self.families[entry.family as usize].heap.at(0);
         }
+        entry.node
     }
 }
