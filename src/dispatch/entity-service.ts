@@ -141,8 +141,9 @@ export class EntityService {
       this.#leaving.add(key);
       try {
         await this.#checkUnused(row);
-        await this.#table.remove(KIND_NUMBERS[kind], name);
+        // The shard first: it has the last word on whether something is in use.
         await this.#tellShards(row, { kind, name, fields: null });
+        await this.#table.remove(KIND_NUMBERS[kind], name);
         this.#book.remove(kind, name);
       } finally {
         this.#leaving.delete(key);
@@ -207,7 +208,7 @@ export class EntityService {
     const { kind, name } = row;
     const tenants = kind === 'set' ? this.#book.references(name) : 0;
     if (tenants > 0) {
-      throw new FairleadError('inUse', `${tenants} tenants belong to the set ${name}.`, {
+      throw new FairleadError('inUse', `Tenants belong to the set ${name}: ${tenants} of them.`, {
         tenants,
       });
     }

@@ -36,11 +36,11 @@ export type ShardChange = {
 export interface ShardPorts {
   /** Fixed for a data directory. */
   readonly count: number;
-  /** Resolves when the shard has taken the change. */
+  /** Resolves when the shard has taken the change. @throws FairleadError inUse */
   configure(shard: number, change: ShardChange): Promise<void>;
   /** Whether work of this entity waits or is in flight in the shard. */
   inUse(shard: number, kind: EntityKind, name: string): Promise<boolean>;
-  /** The shard's own JSON about a destination; undefined when it holds nothing of it. */
+  /** The shard's own JSON about a destination. */
   explain(shard: number, page: ExplainPage): Promise<unknown>;
 }
 

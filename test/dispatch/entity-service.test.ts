@@ -97,7 +97,7 @@ t.test('entities survive and each shard starts with what concerns it', async (t)
       names.filter((name) => shardOfKey(name, 2) === shard).map((name) => `destination ${name}`),
     );
   }
-  t.match(await refused(again.remove('set', 'gold')), /^inUse: 1 tenants/);
+  t.match(await refused(again.remove('set', 'gold')), /^inUse: Tenants/);
 });
 
 t.test('wrong bodies are told what, why and what was received', async (t) => {
@@ -179,14 +179,14 @@ t.test('deletion waits for work and references', async (t) => {
   shards.busy.clear();
   calls.length = 0;
   await entities.remove('destination', 'd');
-  t.strictSame(calls, ['remove 1 d', `reset ${shardOfKey('d', 2)} destination d`]);
+  t.strictSame(calls, [`reset ${shardOfKey('d', 2)} destination d`, 'remove 1 d']);
   t.equal(entities.shardOf('d'), undefined);
   t.match(await refused(entities.remove('destination', 'd')), /^entityNotFound/);
   t.match(await refused(entities.remove('set', 'default')), /^reservedName/);
 
   await entities.put('set', 'gold', {});
   await entities.put('tenant', 'acme', { set: 'gold' });
-  t.match(await refused(entities.remove('set', 'gold')), /^inUse: 1 tenants belong/);
+  t.match(await refused(entities.remove('set', 'gold')), /^inUse: Tenants belong/);
   await entities.put('tenant', 'acme', {});
   await entities.remove('set', 'gold');
 });
