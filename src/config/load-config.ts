@@ -20,6 +20,8 @@ export interface ConfigInput {
   /** The TOML file; undefined: none. */
   readonly file: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** In place of the defaults of the options; everything else wins over them. */
+  readonly defaults?: readonly Setting[];
   /** Flags, in order: a later one wins. */
   readonly settings: readonly Setting[];
 }
@@ -45,6 +47,7 @@ interface Value {
 export function loadConfig(input: ConfigInput): LoadedConfig {
   const problems: ConfigProblem[] = [];
   const values = new Map<string, Value>();
+  for (const setting of input.defaults ?? []) addSetting(setting, values, problems);
   if (input.file !== undefined) addFile(readTomlFile(input.file), values, problems);
   for (const option of OPTIONS) {
     const text = input.env[option.env];
