@@ -1,12 +1,5 @@
-#!/usr/bin/env node
-// The command `fairlead`: from argv to one command.
-import { createRequire } from 'node:module';
+// The command `fairlead`: from argv to one command. Installed, it is started through
+// main-launcher.cts, which sets the size of the thread pool before that starts.
+import { run } from './cli/run.ts';
 
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
-
-if (process.argv[2] === '--version') {
-  console.log(`fairlead ${version}`);
-} else {
-  console.error('usage: fairlead --version');
-  process.exitCode = 2;
-}
+process.exitCode = await run(process.argv.slice(2));

@@ -1,0 +1,85 @@
+// ls, get, put and rm of destinations, sets and tenants.
+import { readFileSync } from 'node:fs';
+import { ApiClient, type JsonObject, type RemoteOptions } from './api-client.ts';
+import { CliError, EXIT } from './cli-error.ts';
+import { type EntityWord, fieldsOf } from './entity-fields.ts';
+import { formatFields, printJson, printLine, printNote, tableOf } from './output.ts';
+
+export interface ListOptions extends RemoteOptions {
+  readonly limit?: string;
+  readonly cursor?: string;
+}
+
+export interface PutOptions extends RemoteOptions {
+  readonly jsonBody?: string;
+  readonly keep?: boolean;
+  /** The flags of the fields, by field. */
+  readonly [flag: string]: unknown;
+}
+
+export async function listEntities(word: EntityWord, options: ListOptions): Promise<void> {
+  const { limit, cursor } = options;
+  const api = new ApiClient(options);
+  const answer = await api.request({ path: ['v1', `${word}s`], query: { limit, cursor } });
+  if (options.json) {
+    printJson(answer);
+    return;
+  }
+  const items = answer.items as readonly JsonObject[];
+  printLine(items.length === 0 ? `There is no ${word} yet.` : tableOf(items));
+  if (typeof answer.cursor === 'string') printNote(`more: --cursor ${answer.cursor}`);
+}
+
+export async function getEntity(
+  word: EntityWord,
+  name: string,
+  options: RemoteOptions,
+): Promise<void> {
+  show(await new ApiClient(options).request({ path: ['v1', `${word}s`, name] }), options);
+}
+
+/** Replaces the resource with what the flags and the JSON body say, the flags winning. */
+export async function putEntity(
+  word: EntityWord,
+  name: string,
+  options: PutOptions,
+): Promise<void> {
+  const api = new ApiClient(options);
+  const path = ['v1', `${word}s`, name];
+  const kept = options.keep ? await api.request({ path }) : {};
+  const given = options.jsonBody === undefined ? {} : parseBody(options.jsonBody);
+  const flags: Record<string, unknown> = {};
+  for (const field of fieldsOf(word)) {
+    if (options[field.name] !== undefined) flags[field.name] = options[field.name];
+  }
+  show(await api.request({ method: 'PUT', path, body: { ...kept, ...given, ...flags } }), options);
+}
+
+export async function removeEntity(
+  word: EntityWord,
+  name: string,
+  options: RemoteOptions,
+): Promise<void> {
+  const path = ['v1', `${word}s`, name];
+  await new ApiClient(options).request({ method: 'DELETE', path });
+  if (options.json) printJson({ deleted: name });
+  else printLine(`The ${word} ${name} is deleted.`);
+}
+
+function show(answer: JsonObject, options: RemoteOptions): void {
+  if (options.json) printJson(answer);
+  else printLine(formatFields(answer));
+}
+
+function parseBody(text: string): JsonObject {
+  const json = text === '-' ? readFileSync(0, 'utf8') : text;
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as JsonObject;
+    }
+  } catch (error) {
+    throw new CliError(EXIT.usage, `The JSON body cannot be read: ${(error as Error).message}.`);
+  }
+  throw new CliError(EXIT.usage, 'The JSON body is not an object.');
+}

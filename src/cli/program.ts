@@ -1,0 +1,218 @@
+/**
+ * All commands with their flags and help. A command's code is loaded when it runs, so that --help
+ * and --version stay fast.
+ */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type EntityWord, fieldsOf } from './entity-fields.ts';
+
+const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+
+const count = (text: string): number => {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  throw new InvalidArgumentError('It is a whole number from 1.');
+};
+
+export function buildProgram(version: string): Command {
+  const program = new Command('fairlead')
+    .description('Durable dispatcher for communications platforms.')
+    .version(version)
+    .showSuggestionAfterError()
+    .showHelpAfterError('(add --help for what it takes)')
+    .exitOverride();
+  addDaemonCommands(program);
+  addOperatorCommands(program);
+  addClientCommands(program);
+  program
+    .command('demo')
+    .description('show fair dispatch on this machine, from nothing to a report')
+    .helpOption(false)
+    .allowUnknownOption()
+    .argument('[args...]')
+    .action(async (args: string[]) => {
+      const { runDemo } = await import('./demo/index.ts');
+      process.exitCode = await runDemo(args);
+    });
+  program.addHelpText(
+    'after',
+    examples([
+      'fairlead dev',
+      'fairlead destination put sms-de --rate-per-sec 100',
+      'fairlead publish sms-de hello --tenant acme --sender 4930',
+    ]),
+  );
+  return program;
+}
+
+function addDaemonCommands(program: Command): void {
+  configFlags(program.command('serve'))
+    .description('run the daemon')
+    .addHelpText(
+      'after',
+      examples(['fairlead serve --config fairlead.toml', 'fairlead serve --set log.level=debug']),
+    )
+    .action(async (flags) => (await import('./serve.ts')).serve(flags));
+
+  configFlags(program.command('dev'), { json: true })
+    .description('run a daemon to try things out: throw-away data, its own key and token')
+    .option('--keep', 'keep the data; with --data, go on with what is there')
+    .addHelpText(
+      'after',
+      examples([
+        'fairlead dev',
+        'fairlead dev --port 7600 --data ./data --keep',
+        'fairlead dev --json   # one line: url, token, dataDir, pid',
+      ]),
+    )
+    .action(async (flags) => (await import('./dev.ts')).dev(flags));
+
+  configFlags(program.command('check-config'), { json: true })
+    .description('print each option, its value and where it came from')
+    .addHelpText('after', examples(['fairlead check-config --config fairlead.toml']))
+    .action(async (flags) => (await import('./check-config.ts')).checkConfig(flags));
+
+  const token = program.command('token').description('tokens for clients and operators');
+  configFlags(token.command('issue'), { json: true })
+    .description('print a token signed with the newest key of the configuration')
+    .option('--tenant <name>', 'a tenant’s own token, which can only publish')
+    .option('--scope <scopes>', 'publish, consume, platform; separated by spaces')
+    .option('--ttl <duration>', 'how long it is good: 90s, 15m, 12h, 30d', '12h')
+    .option('--key <id>', 'sign with this key')
+    .option('--key-file <file>', 'sign with the secret in this file, named by --key')
+    .addHelpText(
+      'after',
+      examples([
+        'fairlead token issue --tenant acme --ttl 30d',
+        'fairlead token issue --scope "consume platform" --config fairlead.toml',
+      ]),
+    )
+    .action(async (flags) => (await import('./token.ts')).issueToken(flags));
+}
+
+function addOperatorCommands(program: Command): void {
+  addEntityCommands(program, 'destination', 'sms-de --rate-per-sec 100 --burst 10');
+  addEntityCommands(program, 'set', 'gold --weight 900');
+  addEntityCommands(program, 'tenant', 'acme --set gold');
+
+  paged(remote(program.command('explain')))
+    .description('show the queues of a destination and why the last ones were picked')
+    .argument('<destination>')
+    .action(async (name, options) =>
+      (await import('./status.ts')).explainDestination(name, options),
+    );
+
+  remote(program.command('status'))
+    .description('show how the daemon is')
+    .action(async (options) => (await import('./status.ts')).showStatus(options));
+}
+
+function addEntityCommands(program: Command, word: EntityWord, example: string): void {
+  const group = program.command(word).description(`list, show, make and delete ${word}s`);
+  const load = () => import('./entities.ts');
+
+  paged(remote(group.command('ls')))
+    .alias('list')
+    .description(`list ${word}s`)
+    .action(async (options) => (await load()).listEntities(word, options));
+
+  remote(group.command('get'))
+    .description(`show one ${word}`)
+    .argument('<name>')
+    .action(async (name, options) => (await load()).getEntity(word, name, options));
+
+  const put = remote(group.command('put'))
+    .description(`make or replace a ${word}: fields that are not named get their defaults`)
+    .argument('<name>')
+    .option('--json-body <json>', 'fields as a JSON object; - reads it from standard input')
+    .option('--keep', 'fields that are not named keep their values');
+  for (const { flag, meaning, parse } of fieldsOf(word)) put.option(flag, meaning, parse);
+  put
+    .addHelpText(
+      'after',
+      examples([
+        `fairlead ${word} put ${example}`,
+        `fairlead ${word} get NAME --json | fairlead ${word} put NAME --json-body -`,
+      ]),
+    )
+    .action(async (name, options) => (await load()).putEntity(word, name, options));
+
+  remote(group.command('rm'))
+    .alias('delete')
+    .description(`delete a ${word}; refused while it is in use`)
+    .argument('<name>')
+    .action(async (name, options) => (await load()).removeEntity(word, name, options));
+}
+
+function addClientCommands(program: Command): void {
+  remote(program.command('publish'))
+    .description('publish messages: each argument, or each line of standard input')
+    .argument('<destination>')
+    .argument('[payloads...]', 'without any, or -, lines are read from standard input')
+    .option('--tenant <name>', 'tenant that sends; a tenant’s own token leaves it out')
+    .option('--sender <name>', 'sender; its messages keep their order')
+    .option('--recipient <name>', 'recipient')
+    .option('--count <n>', 'publish each message this often', count, 1)
+    .addOption(
+      new Option('--format <format>', 'what a line is; auto: JSON if it begins with {')
+        .choices(['auto', 'json', 'plain'])
+        .default('auto'),
+    )
+    .addHelpText(
+      'after',
+      examples([
+        'fairlead publish sms-de hello --tenant acme --sender 4930 --recipient 491511',
+        'fairlead publish sms-de x --tenant acme --count 10000',
+        'fairlead publish sms-de < messages.jsonl   # {"tenant","sender","recipient","payload"}',
+      ]),
+    )
+    .action(async (destination, payloads, options) => {
+      await (await import('./publish.ts')).publish(destination, payloads, options);
+    });
+
+  remote(program.command('consume'))
+    .description('take deliveries as a gateway, print and settle them')
+    .argument('<destination>')
+    .addOption(
+      new Option('--settle <outcome>', 'outcome of each delivery')
+        .choices(['sent', 'delivered', 'retry', 'failed', 'throttled', 'notAttempted'])
+        .default('sent'),
+    )
+    .option('--max <n>', 'end after this many', count)
+    .option('--credit <n>', 'deliveries at one time', count, 100)
+    .option('--retry-after-ms <ms>', 'for retry and throttled', count, 1000)
+    .addHelpText(
+      'after',
+      examples(['fairlead consume sms-de', 'fairlead consume sms-de --max 10 --json']),
+    )
+    .action(async (destination, options) => {
+      await (await import('./consume.ts')).consume(destination, options);
+    });
+}
+
+/** Flags of commands that ask a running daemon. */
+function remote(command: Command): Command {
+  return command
+    .option('--url <url>', 'the daemon (FAIRLEAD_URL, else http://127.0.0.1:7600)')
+    .option('--token <token>', 'bearer token (FAIRLEAD_TOKEN)')
+    .option('--json', 'print JSON');
+}
+
+function paged(command: Command): Command {
+  return command
+    .option('--limit <n>', 'rows of a page (100)')
+    .option('--cursor <cursor>', 'where the page before ended');
+}
+
+/** Flags of commands that read the daemon's options. */
+function configFlags(command: Command, { json = false } = {}): Command {
+  command
+    .option('--config <file>', 'TOML file (FAIRLEAD_CONFIG, else /etc/fairlead/fairlead.toml)')
+    .option('--set <key=value>', 'set one option, such as ingress.port=7601', collect, [])
+    .option('--port <port>', 'short for --set ingress.port=…')
+    .option('--data <dir>', 'short for --set dataDir=…');
+  return json ? command.option('--json', 'print JSON') : command;
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}

@@ -1,0 +1,299 @@
+/**
+ * The composition root: builds the parts, joins them, and knows in which order they start and end.
+ *
+ * Start: data directory → entities → shards with their recovery → ingress → ready.
+ * Stop: not ready → no new connections → clients told to go → shards pick no more → wait for what
+ * is in flight, up to the deadline → sockets closed → shards flushed and closed → entities → lock.
+ */
+import { availableParallelism } from 'node:os';
+import { ProcessClock } from './base/clock.ts';
+import type { Logger } from './base/logger.ts';
+import { type Config, ConfigError, readAuthKeys, shardsDefault } from './config/index.ts';
+import { daemonStatus } from './daemon-status.ts';
+import { EntityService } from './dispatch/entity-service.ts';
+import type { EntityTable } from './dispatch/ports.ts';
+import { restRoutes } from './dispatch/rest-routes.ts';
+import { encodeConfiguration, shardPortsOf } from './dispatch/shard-requests.ts';
+import { FairleadError } from './errors.ts';
+import { Authenticator } from './ingress/auth.ts';
+import { Metrics } from './ingress/metrics.ts';
+import { Ingress } from './ingress/server.ts';
+import { native } from './native.ts';
+import { encodeStats, INPUT_OP } from './protocol/exchange.ts';
+import { FLUSH_BOUNDS_SECONDS } from './shard/flush-histogram.ts';
+import { ShardPool } from './shard/shard-pool.ts';
+import type { ShardPort } from './shard/shard-port.ts';
+import { DataDirectory } from './store/data-directory.ts';
+import { DiskSpace } from './store/disk-space.ts';
+import { EntityStore } from './store/entity-store.ts';
+
+/** Exit code of every crash-only ending (EX_SOFTWARE). */
+const CRASH_EXIT_CODE = 70;
+/** How soon a client may look for us, or another daemon, after we said that we go. */
+const RETRY_AFTER_MS = 1_000;
+const IN_FLIGHT_POLL_MS = 20;
+/** Sockets get at least this long for answers that are on their way. */
+const CLOSE_MS_MIN = 500;
+
+export interface DaemonOptions {
+  readonly config: Config;
+  /** Where `secretEnv` keys are looked up. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Called when the process has to end at once; ends it with code 70 unless given. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+export interface StartedDaemon {
+  /** `http://127.0.0.1:PORT`, with https under TLS. */
+  readonly url: string;
+  readonly port: number;
+  readonly dataDir: string;
+  /** Resolves when every shard has done an exchange. */
+  checkShards(): Promise<void>;
+  /** Drains and closes; the second call gets the first one's promise. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a daemon in this process; several may run beside each other.
+ *
+ * @throws ConfigError, DataDirectoryError, RecordError, or what keeps the address from being taken;
+ *   nothing is left open then.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<StartedDaemon> {
+  const daemon = new Daemon(options);
+  try {
+    await daemon.start();
+  } catch (error) {
+    await daemon.close();
+    throw error;
+  }
+  return daemon;
+}
+
+class Daemon implements StartedDaemon {
+  readonly #options: DaemonOptions;
+  readonly #onFatal: (error: Error) => void;
+  /** What was started, as what closes it; closed from the last to the first. */
+  readonly #closers: (() => Promise<void> | void)[] = [];
+  #pool: ShardPool | undefined;
+  #ingress: Ingress | undefined;
+  #stopped: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
+  #url = '';
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.#onFatal =
+      options.onFatal ??
+      ((error) => {
+        options.logger.fatal({ err: error }, 'a fault: the process ends');
+        native.exitNow(CRASH_EXIT_CODE);
+      });
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get port(): number {
+    return this.#ingress?.port ?? 0;
+  }
+
+  get dataDir(): string {
+    return this.#options.config.dataDir;
+  }
+
+  async start(): Promise<void> {
+    const { config, env, version } = this.#options;
+    const auth = authenticatorOf(config, env);
+    const directory = this.#openDirectory();
+    const table = this.#openEntities(directory);
+    const shards = shardPortsOf(directory.shards, (shard) => this.#ports[shard]);
+    const { autoCreateDestinations } = config.dispatch;
+    const entities = EntityService.open({ table, shards, autoCreateDestinations });
+    this.#pool = await this.#openShards(directory, entities);
+    const status = () =>
+      daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
+    const routes = restRoutes({ entities, shards, status });
+    this.#ingress = await this.#openIngress({ auth, directory: entities, routes });
+    await this.#watchDisk(this.#pool);
+    this.#url = urlOf(config, this.port);
+    this.#ingress.setReady(true);
+  }
+
+  checkShards(): Promise<void> {
+    // One question at a time: a shard that hangs is not asked again and again.
+    this.#checking ??= this.#askShards().finally(() => {
+      this.#checking = undefined;
+    });
+    return this.#checking;
+  }
+
+  async #askShards(): Promise<void> {
+    await Promise.all(this.#ports.map((port) => port.request(INPUT_OP.stats, encodeStats(0))));
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#drain().then(() => this.close());
+    return this.#stopped;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+
+  get #ports(): readonly ShardPort[] {
+    return this.#pool?.ports ?? [];
+  }
+
+  async #drain(): Promise<void> {
+    const { config, logger } = this.#options;
+    const endMs = performance.now() + config.shutdown.deadlineMs;
+    this.#ingress?.stopAccepting();
+    this.#ingress?.goAway('the daemon is stopping', RETRY_AFTER_MS);
+    await Promise.all(this.#ports.map((port) => port.request(INPUT_OP.drain, new Uint8Array())));
+    const inFlight = (): number =>
+      this.#ports.reduce((sum, { counters }) => sum + counters.inFlight, 0);
+    while (inFlight() > 0 && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, IN_FLIGHT_POLL_MS));
+    }
+    if (inFlight() > 0) logger.warn({ inFlight: inFlight() }, 'stopping with work in flight');
+    await this.#ingress?.closeAll(Math.max(CLOSE_MS_MIN, endMs - performance.now()));
+  }
+
+  #openDirectory(): DataDirectory {
+    const { config, logger } = this.#options;
+    const directory = DataDirectory.open({
+      path: config.dataDir,
+      shards: config.shards,
+      shardsDefault: shardsDefault(availableParallelism()),
+      durability: config.durability,
+    });
+    this.#closers.push(() => directory.close());
+    const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
+    const { path, shards } = directory;
+    logger.info({ path, shards, durability: config.durability, threads }, 'data directory is open');
+    return directory;
+  }
+
+  /** A write that fails leaves memory and disk apart: only a restart brings them together. */
+  #openEntities({ mainPath }: DataDirectory): EntityTable {
+    const store = EntityStore.open(mainPath, this.#options.config.durability);
+    this.#closers.push(() => store.close());
+    const guard = async <T>(write: Promise<T>): Promise<T> => {
+      try {
+        return await write;
+      } catch (error) {
+        if (!(error instanceof FairleadError)) this.#onFatal(error as Error);
+        throw error;
+      }
+    };
+    return {
+      list: (kind) => store.list(kind),
+      put: (kind, name, value) => guard(store.put(kind, name, value)),
+      remove: (kind, name) => guard(store.remove(kind, name)),
+    };
+  }
+
+  async #openShards(directory: DataDirectory, entities: EntityService): Promise<ShardPool> {
+    const { config, logger } = this.#options;
+    const clock = ProcessClock.start();
+    this.#closers.push(() => clock.stop());
+    // No frame comes before the ingress is there, so none is lost.
+    const connections = () => this.#ingress?.connections;
+    const pool = await ShardPool.open({
+      directory: directory.path,
+      shards: directory.shards,
+      durability: config.durability,
+      hashKey: directory.hashKey,
+      dataId: directory.dataId,
+      configuration: (shard) => encodeConfiguration(entities.changesFor(shard)),
+      clock,
+      logger,
+      onFatal: this.#onFatal,
+      sink: {
+        sendFrames: (connection, buffer, spans, count) =>
+          connections()?.sendFrames(connection, buffer, spans, count),
+        closeConnection: (connection, code) => connections()?.closeConnection(connection, code),
+        windowReleased: (connection, bytes) => connections()?.windowReleased(connection, bytes),
+      },
+    });
+    this.#closers.push(() => pool.close());
+    return pool;
+  }
+
+  async #openIngress(
+    parts: Pick<Parameters<typeof Ingress.start>[0], 'auth' | 'directory' | 'routes'>,
+  ): Promise<Ingress> {
+    const { config, logger, version } = this.#options;
+    const { host, port, allowFallback, metricsScope, tls } = config.ingress;
+    const { certFile, keyFile } = tls;
+    let metrics: Metrics | undefined;
+    const ingress = await Ingress.start({
+      ...parts,
+      host,
+      port,
+      tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
+      allowFallback,
+      metricsScope,
+      shards: this.#ports,
+      collect: async () => (await metrics?.collect()) ?? [],
+      logger,
+      durability: config.durability,
+      version,
+    });
+    metrics = new Metrics({ shards: this.#ports.map(meterOf), ingress, version, logger });
+    this.#closers.push(async () => {
+      metrics?.stop();
+      await ingress.closeAll(0);
+    });
+    return ingress;
+  }
+
+  async #watchDisk(pool: ShardPool): Promise<void> {
+    const disk = new DiskSpace({
+      directory: this.dataDir,
+      logger: this.#options.logger,
+      onChange: (full) => pool.diskFull(full),
+    });
+    this.#closers.push(() => disk.stop());
+    await disk.start();
+  }
+}
+
+function authenticatorOf(config: Config, env: DaemonOptions['env']): Authenticator {
+  const keys = readAuthKeys(config, env);
+  if (keys.length === 0) {
+    const why =
+      'at least one key is needed to check tokens; `fairlead dev` makes one for trying things out';
+    throw new ConfigError([{ key: 'auth.keys', why, from: 'default' }]);
+  }
+  const { issuer, audience } = config.auth;
+  return new Authenticator({ keys, issuer, audience });
+}
+
+function meterOf(port: ShardPort): ConstructorParameters<typeof Metrics>[0]['shards'][number] {
+  return {
+    get counters() {
+      return port.counters;
+    },
+    get openInputBytes() {
+      return port.inputBytes;
+    },
+    get flush() {
+      const { counts, sumSeconds } = port.flushes.snapshot();
+      return { bounds: FLUSH_BOUNDS_SECONDS, counts, sum: sumSeconds };
+    },
+    request: (op, body) => port.request(op, body),
+  };
+}
+
+/** An address that a client on this host can use. */
+function urlOf({ ingress: { host, tls } }: Config, port: number): string {
+  const everywhere = host === '0.0.0.0' || host === '::';
+  const name = everywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `${tls.certFile === undefined ? 'http' : 'https'}://${name}:${port}`;
+}
