@@ -117,6 +117,12 @@ impl PublishItem {
         &frame[self.payload_at as usize..self.end as usize]
     }
 
+    /// False: it came as a str, and is stored as a bin.
+    #[inline]
+    pub fn payload_is_bin(&self) -> bool {
+        self.payload_is_bin
+    }
+
     /// Whether the stored body is a part of the frame as it stands.
     #[inline]
     pub fn body_copyable(&self) -> bool {

@@ -1,0 +1,567 @@
+//! The golden files of test/golden, which the TypeScript side reads too: both have to find the
+//! meaning in the bytes, and the bytes for the meaning.
+
+use fairlead_core::client_frame::{
+    FrameError, Outcome, PublishItem, decode_credit, decode_publish, decode_settle,
+    decode_subscribe, frame_kind_and_id,
+};
+use fairlead_core::daemon_frame::{
+    Delivery, ErrorDetails, Refused, write_deliver_header, write_delivery, write_error, write_ok,
+    write_publish_ok, write_settle_ok,
+};
+use fairlead_core::exchange::{
+    Change, Counters, EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader, EntityKind, FairBy,
+    InputEntry, InputOp, InputReader, OnDoubt, SetOrder, decode_configure, decode_connect,
+    decode_disk_full, decode_explain, decode_in_use, decode_stats, write_close, write_effect,
+    write_effects_header,
+};
+use fairlead_core::message_id::MessageId;
+use fairlead_core::msgpack::{write_bin, write_nil, write_str};
+use fairlead_core::record::{
+    BatchRecord, BatchRecordBuilder, JournalEntry, JournalReader, JournalWriter, Key, LogEntries,
+    LogRecord, Mark, Return, Runs, Settled, StateExtra, StateRecord, batch_key, log_key,
+    message_key, parse_key, parse_mark, state_key, write_log_record, write_mark,
+    write_state_record,
+};
+use serde_json::{Value, json};
+
+fn golden(name: &str) -> Value {
+    let path = format!("{}/../../test/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).expect("golden files are JSON")
+}
+
+fn rows(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+fn bytes(hex: &Value) -> Vec<u8> {
+    let hex = hex.as_str().expect("hex").as_bytes();
+    let digit = |byte: u8| (byte as char).to_digit(16).expect("hex") as u8;
+    hex.chunks(2)
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).expect("a half byte");
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("a name is ASCII")
+}
+
+fn uint(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is a number"))
+}
+
+fn uint32(value: &Value) -> u32 {
+    uint(value).try_into().expect("it fits 32 bits")
+}
+
+fn decode_client(frame: &[u8]) -> Result<Value, FrameError> {
+    let (kind, _) = frame_kind_and_id(frame)?;
+    match kind {
+        1 => {
+            let mut items = Vec::new();
+            let head = decode_publish(frame, &mut items)?;
+            let message = |item: &PublishItem| {
+                json!({
+                    "tenant": item.tenant(frame).map(text),
+                    "sender": item.sender(frame).map(text),
+                    "recipient": item.recipient(frame).map(text),
+                    "payload": hex(item.payload(frame)),
+                    "isBin": item.payload_is_bin(),
+                })
+            };
+            let messages = items.iter().map(message).collect::<Vec<_>>();
+            Ok(json!({
+                "kind": "publish", "id": head.id, "destination": head.destination,
+                "messages": messages,
+            }))
+        }
+        2 => decode_subscribe(frame).map(|frame| {
+            json!({
+                "kind": "subscribe", "id": frame.id, "subscription": frame.subscription,
+                "destination": frame.destination, "credit": frame.credit,
+            })
+        }),
+        3 => decode_credit(frame).map(|frame| {
+            json!({
+                "kind": "credit", "id": frame.id, "subscription": frame.subscription,
+                "add": frame.add,
+            })
+        }),
+        _ => {
+            let mut outcomes = Vec::new();
+            let head = decode_settle(frame, &mut outcomes)?;
+            let outcome = |entry: &Outcome| {
+                json!({
+                    "delivery": entry.delivery, "outcome": entry.outcome, "code": entry.code,
+                    "retryAfterMs": entry.retry_after_ms, "scope": entry.scope,
+                })
+            };
+            let outcomes = outcomes.iter().map(outcome).collect::<Vec<_>>();
+            Ok(json!({
+                "kind": "settle", "id": head.id, "subscription": head.subscription,
+                "outcomes": outcomes,
+            }))
+        }
+    }
+}
+
+#[test]
+fn client_frames_mean_what_they_should() {
+    for row in rows(&golden("client-frames.json")) {
+        let meaning = decode_client(&bytes(&row["hex"])).unwrap_or_else(|error| {
+            assert!(!error.message.is_empty());
+            json!({
+                "kind": "error", "code": error.code.number(), "id": error.id,
+                "index": error.index, "key": error.key,
+            })
+        });
+        assert_eq!(meaning, row["meaning"], "{}", row["name"]);
+    }
+}
+
+fn body(delivery: &Value) -> Vec<u8> {
+    let mut body = Vec::new();
+    for field in ["tenant", "sender", "recipient"] {
+        match delivery[field].as_str() {
+            Some(name) => write_str(&mut body, name),
+            None => write_nil(&mut body),
+        }
+    }
+    write_bin(&mut body, &bytes(&delivery["payload"]));
+    body
+}
+
+fn id(hex: &Value) -> MessageId {
+    MessageId::parse(&bytes(hex)).expect("16 bytes")
+}
+
+fn encode_daemon(meaning: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    let number = |field: &str| uint32(&meaning[field]);
+    match meaning["kind"].as_str().expect("a kind") {
+        "ok" => write_ok(&mut out, number("id")),
+        "publishOk" => {
+            let refused = rows(&meaning["refused"]).iter().map(|refused| Refused {
+                index: uint32(&refused["index"]),
+                code: uint32(&refused["code"]),
+                retry_after_ms: refused["retryAfterMs"].as_u64(),
+            });
+            let refused = refused.collect::<Vec<_>>();
+            let first = id(&meaning["firstId"]);
+            write_publish_ok(
+                &mut out,
+                number("id"),
+                Some(&first),
+                number("count"),
+                &refused,
+            );
+        }
+        "settleOk" => write_settle_ok(&mut out, number("id"), number("applied"), number("unknown")),
+        "error" => {
+            let details = &meaning["details"];
+            let details = ErrorDetails {
+                index: details["index"].as_u64().map(|index| index as u32),
+                key: details["key"].as_str(),
+                retry_after_ms: details["retryAfterMs"].as_u64(),
+            };
+            let message = meaning["message"].as_str().expect("a message");
+            write_error(&mut out, number("id"), number("code"), message, &details);
+        }
+        "deliver" => {
+            let deliveries = rows(&meaning["deliveries"]);
+            write_deliver_header(&mut out, number("subscription"), deliveries.len());
+            for delivery in deliveries {
+                let fixed = Delivery {
+                    delivery: uint32(&delivery["delivery"]),
+                    id: id(&delivery["messageId"]),
+                    attempt: uint32(&delivery["attempt"]),
+                    accepted_ms: uint(&delivery["acceptedMs"]),
+                    flags: uint(&delivery["flags"]) as u8,
+                };
+                write_delivery(&mut out, &fixed, &body(delivery));
+            }
+        }
+        kind => panic!("the core sends no {kind}"),
+    }
+    out
+}
+
+#[test]
+fn daemon_frames_have_their_bytes() {
+    for row in rows(&golden("daemon-frames.json")) {
+        if ["core", "both"].contains(&row["encoded"].as_str().expect("who encodes it")) {
+            assert_eq!(
+                hex(&encode_daemon(&row["meaning"])),
+                row["hex"],
+                "{}",
+                row["name"]
+            );
+        }
+    }
+}
+
+fn input_meaning(entry: &InputEntry<'_>) -> Value {
+    let mut meaning = json!({ "connection": entry.connection });
+    let mut set = |field: &str, value: Value| meaning[field] = value;
+    let name = match entry.op {
+        InputOp::Frame => {
+            set("hex", hex(entry.bytes).into());
+            "frame"
+        }
+        InputOp::Connect => {
+            let connect = decode_connect(entry.bytes).expect("a connect");
+            set("scopes", connect.scopes.into());
+            set("tenant", connect.tenant.into());
+            "connect"
+        }
+        InputOp::Configure => {
+            let configure = decode_configure(entry.bytes).expect("a configure");
+            set("name", configure.name.into());
+            let (kind, fields) = change_meaning(&configure.change);
+            set("kind", kind.into());
+            set("fields", fields);
+            "configure"
+        }
+        InputOp::Explain => {
+            let explain = decode_explain(entry.bytes).expect("an explain");
+            set("destination", explain.destination.into());
+            set("offset", explain.offset.into());
+            set("limit", explain.limit.into());
+            "explain"
+        }
+        InputOp::Stats => {
+            set(
+                "topTenants",
+                decode_stats(entry.bytes).expect("a stats").into(),
+            );
+            "stats"
+        }
+        InputOp::InUse => {
+            let in_use = decode_in_use(entry.bytes).expect("an inUse");
+            let kind = match in_use.kind {
+                EntityKind::Destination => "destination",
+                EntityKind::Set => "set",
+                EntityKind::Tenant => "tenant",
+            };
+            set("kind", kind.into());
+            set("name", in_use.name.into());
+            "inUse"
+        }
+        InputOp::DiskFull => {
+            set(
+                "refuse",
+                decode_disk_full(entry.bytes).expect("a diskFull").into(),
+            );
+            "diskFull"
+        }
+        InputOp::Disconnect => "disconnect",
+        InputOp::Park => "park",
+        InputOp::Unpark => "unpark",
+        InputOp::Checkpoint => "checkpoint",
+        InputOp::Drain => "drain",
+    };
+    set("op", name.into());
+    meaning
+}
+
+fn rate(rate: Option<f64>) -> Value {
+    // JSON has one type of number; serde_json keeps 5 and 5.0 apart.
+    rate.map_or(Value::Null, |rate| {
+        if rate.fract() == 0.0 {
+            json!(rate as i64)
+        } else {
+            json!(rate)
+        }
+    })
+}
+
+fn change_meaning(change: &Change<'_>) -> (&'static str, Value) {
+    match change {
+        Change::Destination(fields) => (
+            "destination",
+            fields.map_or(Value::Null, |fields| {
+                let on_doubt = match fields.on_doubt {
+                    OnDoubt::Redeliver => "redeliver",
+                    OnDoubt::Fail => "fail",
+                };
+                let fair_by = match fields.fair_by {
+                    FairBy::Auto => "auto",
+                    FairBy::Cost => "cost",
+                    FairBy::Time => "time",
+                };
+                json!({
+                    "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst,
+                    "inFlightMax": fields.in_flight_max, "leaseMs": fields.lease_ms,
+                    "attemptsMax": fields.attempts_max, "onDoubt": on_doubt, "fairBy": fair_by,
+                    "paused": fields.paused,
+                })
+            }),
+        ),
+        Change::Set(fields) => (
+            "set",
+            fields.map_or(Value::Null, |fields| {
+                let order = match fields.order {
+                    SetOrder::Fifo => "fifo",
+                    SetOrder::Strict => "strict",
+                };
+                json!({
+                    "weight": fields.weight, "ratePerSec": rate(fields.rate_per_sec),
+                    "burst": fields.burst, "inFlightMax": fields.in_flight_max, "order": order,
+                })
+            }),
+        ),
+        Change::Tenant(fields) => (
+            "tenant",
+            fields.map_or(Value::Null, |fields| {
+                json!({
+                    "set": fields.set, "weight": fields.weight,
+                    "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst,
+                    "inFlightMax": fields.in_flight_max, "paused": fields.paused,
+                })
+            }),
+        ),
+    }
+}
+
+#[test]
+fn an_input_means_what_it_should() {
+    let golden = &golden("exchange.json")["input"];
+    let input = bytes(&golden["hex"]);
+    let reader = InputReader::new(&input).expect("a header");
+    let exchange = reader.exchange();
+    let entries = reader.map(|entry| input_meaning(&entry.expect("an entry")));
+    let entries = entries.collect::<Vec<_>>();
+    assert_eq!(
+        json!({ "exchange": exchange, "entries": entries }),
+        golden["meaning"]
+    );
+}
+
+#[test]
+fn effects_have_their_bytes() {
+    let golden = &golden("exchange.json")["effects"];
+    let meaning = &golden["meaning"];
+    let mut out = vec![0; EFFECTS_HEADER_BYTES];
+    for entry in rows(&meaning["entries"]) {
+        let connection = uint32(&entry["connection"]);
+        match entry["op"].as_str().expect("an op") {
+            "send" => write_effect(&mut out, EffectOp::Send, connection, &bytes(&entry["hex"])),
+            "reply" => {
+                let json = entry["text"].as_str().expect("JSON text").as_bytes();
+                write_effect(&mut out, EffectOp::Reply, connection, json);
+            }
+            _ => write_close(&mut out, connection, uint(&entry["code"]) as u16),
+        }
+    }
+    let count = |name: &str| uint(&meaning["counters"][name]);
+    let counters = Counters {
+        accepted: count("accepted"),
+        refused: count("refused"),
+        delivered: count("delivered"),
+        settled_sent: count("settledSent"),
+        settled_delivered: count("settledDelivered"),
+        settled_retry: count("settledRetry"),
+        settled_failed: count("settledFailed"),
+        settled_throttled: count("settledThrottled"),
+        settled_not_attempted: count("settledNotAttempted"),
+        returned: count("returned"),
+        failed_final: count("failedFinal"),
+        waiting: count("waiting"),
+        in_flight: count("inFlight"),
+        queues: count("queues"),
+        log_bytes: count("logBytes"),
+        oldest_accepted_ms: count("oldestAcceptedMs"),
+    };
+    let header = EffectsHeader {
+        entries: rows(&meaning["entries"]).len() as u32,
+        exchange: uint(&meaning["exchange"]),
+        boot_id: uint32(&meaning["bootId"]),
+        wake_after_ms: uint32(&meaning["wakeAfterMs"]),
+        counters,
+    };
+    write_effects_header(&mut out, &header);
+    assert_eq!(hex(&out), golden["hex"]);
+}
+
+fn place(key: u64) -> (u64, u64) {
+    (key >> 16, key & 0xffff)
+}
+
+fn runs_meaning(runs: Runs<'_>) -> Value {
+    let meaning =
+        |(batch, index), length| json!({ "batch": batch, "index": index, "length": length });
+    runs.map(|run| meaning(place(run.key), run.length))
+        .collect()
+}
+
+fn key_of(place: &Value) -> u64 {
+    message_key(uint(&place["batch"]), uint(&place["index"]) as u16)
+}
+
+fn keys_of(runs: &Value) -> Vec<u64> {
+    rows(runs)
+        .iter()
+        .flat_map(|run| key_of(run)..key_of(run) + uint(&run["length"]))
+        .collect()
+}
+
+fn batch_of(value: &[u8], meaning: &Value) -> (Vec<u8>, Vec<u8>) {
+    let record = BatchRecord::parse(value).expect("a batch record");
+    assert_eq!(record.batch(), uint(&meaning["batch"]));
+    assert_eq!(record.accepted_ms(), uint(&meaning["acceptedMs"]));
+    let messages = rows(&meaning["messages"]);
+    assert_eq!(record.len(), messages.len());
+    let mut builder = BatchRecordBuilder::new();
+    builder.begin(record.batch(), record.accepted_ms());
+    for (position, expected) in messages.iter().enumerate() {
+        let message = record.message(position);
+        let destination = record
+            .destination(message.destination)
+            .expect("a destination");
+        assert_eq!(uint(&expected["index"]), u64::from(message.index));
+        assert_eq!(expected["destination"], destination);
+        assert_eq!(message.body, body(expected));
+        assert_eq!(record.find(message.index), Some(position));
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(message.body);
+        let id = u32::from(message.destination);
+        assert_eq!(builder.push(message.index, id, destination, write), None);
+    }
+    let closed = builder.finish().expect("a record");
+    (closed.key().to_vec(), closed.value)
+}
+
+fn log_of(value: &[u8], key: &Key, meaning: &Value) -> (Vec<u8>, Vec<u8>) {
+    let record = LogRecord::parse(value).expect("a log record");
+    let returns = record.returns().map(|entry| {
+        let (batch, index) = place(entry.key);
+        json!({
+            "batch": batch, "index": index, "reason": entry.reason,
+            "attempts": entry.attempts, "dueMs": entry.due_ms, "flags": entry.flags,
+        })
+    });
+    let settled = record
+        .settled()
+        .map(|(outcome, runs)| json!({ "outcome": outcome, "runs": runs_meaning(runs) }));
+    let read = json!({
+        "type": "log", "returns": returns.collect::<Vec<_>>(),
+        "settled": settled.collect::<Vec<_>>(), "handedOut": runs_meaning(record.handed_out()),
+    });
+    assert_eq!(&read, meaning);
+    let returns = rows(&meaning["returns"]).iter().map(|entry| Return {
+        key: key_of(entry),
+        reason: uint(&entry["reason"]) as u8,
+        attempts: uint32(&entry["attempts"]),
+        due_ms: uint(&entry["dueMs"]),
+        flags: uint(&entry["flags"]) as u8,
+    });
+    let groups = rows(&meaning["settled"]);
+    let keys = groups
+        .iter()
+        .map(|group| keys_of(&group["runs"]))
+        .collect::<Vec<_>>();
+    let settled = groups.iter().zip(&keys);
+    let settled = settled.map(|(group, keys)| Settled {
+        outcome: uint(&group["outcome"]) as u8,
+        keys,
+    });
+    let entries = LogEntries {
+        returns: &returns.collect::<Vec<_>>(),
+        settled: &settled.collect::<Vec<_>>(),
+        handed_out: &keys_of(&meaning["handedOut"]),
+    };
+    let mut out = Vec::new();
+    write_log_record(&mut out, &mut Vec::new(), &entries);
+    let Key::Log { sequence } = key else {
+        panic!("{key:?} is no log key")
+    };
+    (log_key(*sequence).to_vec(), out)
+}
+
+fn state_of(value: &[u8], key: &Key, meaning: &Value) -> (Vec<u8>, Vec<u8>) {
+    let record = StateRecord::parse(value).expect("a state record");
+    let runs = record
+        .runs()
+        .map(|run| json!({ "state": run.state, "length": run.length }));
+    let extras = record.extras().map(|extra| {
+        json!({
+            "index": extra.index, "attempts": extra.attempts, "dueMs": extra.due_ms,
+            "flags": extra.flags,
+        })
+    });
+    let read = json!({
+        "type": "state", "asOf": record.as_of(), "runs": runs.collect::<Vec<_>>(),
+        "extras": extras.collect::<Vec<_>>(),
+    });
+    assert_eq!(&read, meaning);
+    let states = record
+        .runs()
+        .flat_map(|run| (0..run.length).map(move |_| run.state));
+    let states = states.collect::<Vec<_>>();
+    let extras = record.extras().collect::<Vec<StateExtra>>();
+    let mut out = Vec::new();
+    write_state_record(&mut out, record.as_of(), states.iter().copied(), &extras);
+    let Key::State { batch } = key else {
+        panic!("{key:?} is no state key")
+    };
+    (state_key(*batch).to_vec(), out)
+}
+
+#[test]
+fn records_mean_what_they_should_and_have_their_bytes() {
+    for row in rows(&golden("records.json")["records"]) {
+        let (value, meaning) = (bytes(&row["hex"]), &row["meaning"]);
+        let key = parse_key(&bytes(&row["key"])).expect("a key");
+        let (key_bytes, written) = match key {
+            Key::Mark(mark) => {
+                let read = parse_mark(&value, mark).expect("a mark");
+                assert_eq!(read, uint(&meaning["value"]));
+                assert_eq!(mark == Mark::Ceiling, meaning["type"] == "ceiling");
+                let mut out = Vec::new();
+                write_mark(&mut out, mark, read);
+                (mark.key().to_vec(), out)
+            }
+            Key::Batch { batch, first_index } => {
+                assert_eq!(bytes(&row["key"]), batch_key(batch, first_index));
+                batch_of(&value, meaning)
+            }
+            Key::Log { .. } => log_of(&value, &key, meaning),
+            Key::State { .. } => state_of(&value, &key, meaning),
+            Key::Identity => panic!("identity is no record of the core"),
+        };
+        assert_eq!(hex(&written), row["hex"], "{}", row["name"]);
+        assert_eq!(hex(&key_bytes), row["key"], "{}", row["name"]);
+    }
+}
+
+#[test]
+fn a_journal_means_what_it_should_and_has_its_bytes() {
+    let golden = &golden("records.json")["journal"];
+    let journal = bytes(&golden["hex"]);
+    let mut writer = JournalWriter::new();
+    let read = JournalReader::new(&journal)
+        .expect("a journal")
+        .map(|entry| match entry {
+            Ok(JournalEntry::Put { key, value }) => {
+                writer.put(key, value);
+                json!({ "put": true, "key": hex(key), "value": hex(value) })
+            }
+            Ok(JournalEntry::Delete { key }) => {
+                writer.delete(key);
+                json!({ "put": false, "key": hex(key), "value": "" })
+            }
+            Err(error) => panic!("{error:?}"),
+        });
+    assert_eq!(read.collect::<Value>(), golden["meaning"]);
+    assert_eq!(writer.bytes(), journal);
+}

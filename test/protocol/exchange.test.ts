@@ -1,0 +1,124 @@
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  type Configure,
+  EFFECT_OP,
+  EFFECTS_HEADER_BYTES,
+  EffectsReader,
+  type EntityKind,
+  encodeConfigure,
+  encodeConnect,
+  encodeDiskFull,
+  encodeExplain,
+  encodeInUse,
+  encodeStats,
+  INPUT_OP,
+  InputBuffer,
+} from '../../src/protocol/exchange.ts';
+import { bytesOf, golden, hexOf } from './golden.ts';
+
+type Entry = { op: keyof typeof INPUT_OP; connection: number } & Record<string, unknown>;
+interface Golden {
+  input: { hex: string; meaning: { exchange: number; entries: Entry[] } };
+  effects: { hex: string; meaning: { entries: unknown[] } & Record<string, unknown> };
+}
+const { input, effects } = golden<Golden>('exchange.json');
+
+function encode(entry: Entry): Uint8Array | undefined {
+  switch (entry.op) {
+    case 'frame':
+      return bytesOf(entry.hex as string);
+    case 'connect':
+      return encodeConnect(entry.scopes as number, (entry.tenant as string | null) ?? undefined);
+    case 'configure':
+      return encodeConfigure(entry as unknown as Configure);
+    case 'explain':
+      return encodeExplain(entry as unknown as Parameters<typeof encodeExplain>[0]);
+    case 'stats':
+      return encodeStats(entry.topTenants as number);
+    case 'inUse':
+      return encodeInUse(entry.kind as EntityKind, entry.name as string);
+    case 'diskFull':
+      return encodeDiskFull(entry.refuse as boolean);
+    default:
+      return undefined;
+  }
+}
+
+t.test('an input has the bytes of the golden file', async (t) => {
+  const buffer = new InputBuffer(16);
+  for (const round of ['first', 'second, in a buffer that came back']) {
+    for (const entry of input.meaning.entries) {
+      buffer.append(INPUT_OP[entry.op], entry.connection, encode(entry));
+    }
+    t.equal(buffer.entries, input.meaning.entries.length);
+    const size = buffer.bytes;
+    const finished = buffer.finish(input.meaning.exchange);
+    t.equal(finished.bytes, size);
+    t.equal(hexOf(new Uint8Array(finished.buffer, 0, finished.bytes)), input.hex, round);
+    t.equal(buffer.entries, 0);
+    buffer.reuse(finished.buffer);
+  }
+});
+
+t.test('an input without entries is its header', async (t) => {
+  const { buffer, bytes } = new InputBuffer().finish(1);
+  t.equal(hexOf(new Uint8Array(buffer, 0, bytes)), '464c5831000000000100000000000000');
+});
+
+t.test('effects mean what the golden file says', async (t) => {
+  const reader = new EffectsReader(bytesOf(effects.hex));
+  const entries: unknown[] = [];
+  while (reader.next()) {
+    const { connection } = reader;
+    if (reader.op === EFFECT_OP.send) {
+      entries.push({ op: 'send', connection, hex: hexOf(reader.entry()) });
+    } else if (reader.op === EFFECT_OP.reply) {
+      entries.push({ op: 'reply', connection, text: new TextDecoder().decode(reader.entry()) });
+    } else {
+      entries.push({ op: 'close', connection, code: reader.closeCode() });
+    }
+  }
+  const { exchange, bootId, wakeAfterMs } = reader;
+  const counters = reader.counters();
+  t.same({ exchange, bootId, wakeAfterMs, counters, entries }, effects.meaning);
+});
+
+t.test('cut or lengthened effects throw', async (t) => {
+  const whole = bytesOf(effects.hex);
+  const readAll = (bytes: Uint8Array): void => {
+    const reader = new EffectsReader(bytes);
+    while (reader.next());
+  };
+  let taken = 0;
+  for (let end = 0; end < whole.length; end += 1) {
+    try {
+      readAll(whole.subarray(0, end));
+      taken += 1;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+  }
+  t.equal(taken, 0);
+  t.throws(() => readAll(Uint8Array.of(...whole, 0)), RangeError);
+  t.throws(() => readAll(new Uint8Array(EFFECTS_HEADER_BYTES)), RangeError);
+});
+
+t.test('an input of any size keeps every byte', async (t) => {
+  const entry = fc.tuple(fc.nat(0xffff_ffff), fc.uint8Array({ maxLength: 300 }));
+  const property = fc.property(fc.array(entry), fc.nat(2 ** 40), (entries, exchange) => {
+    const builder = new InputBuffer(64);
+    for (const [connection, bytes] of entries) builder.append(INPUT_OP.frame, connection, bytes);
+    const { buffer, bytes } = builder.finish(exchange);
+    const view = new DataView(buffer);
+    let at = 16;
+    for (const [connection, content] of entries) {
+      const end = at + 12 + content.length;
+      const same = Buffer.compare(new Uint8Array(buffer, at + 12, content.length), content) === 0;
+      if (!same || view.getUint32(at + 4, true) !== connection) return false;
+      at = end;
+    }
+    return at === bytes && view.getBigUint64(8, true) === BigInt(exchange);
+  });
+  t.doesNotThrow(() => fc.assert(property));
+});
