@@ -50,6 +50,7 @@ export class Connection {
   #limits: DaemonLimits | undefined;
   #lastId = 0;
   #closed = false;
+  #fault = '';
   /** Beats of the life timer since a frame came. */
   #silentBeats = 0;
 
@@ -57,9 +58,11 @@ export class Connection {
     this.#socket = socket;
     this.#events = events;
     socket.onmessage = ({ data }) => this.#received(data);
-    socket.onclose = ({ code, reason }) => this.#ended(code, reason);
-    // What is wrong is said by the close that always follows.
-    socket.onerror = () => {};
+    socket.onclose = ({ code, reason }) => this.#ended(code, reason || this.#fault);
+    // A close always follows; where the host says what is wrong, that becomes its reason.
+    socket.onerror = ({ message }) => {
+      this.#fault = message ?? '';
+    };
     this.#openTimer = setTimeout(() => this.drop('connectTimeout'), options.openTimeoutMs);
     this.#lifeTimer = setInterval(() => this.#beat(), options.heartbeatMs);
   }

@@ -17,6 +17,7 @@ export interface WebSocketLike {
 
 export interface WebSocketConstructor {
   new (url: string, protocols: string, options?: object): WebSocketLike;
+  readonly prototype?: Partial<WebSocketLike>;
 }
 
 /** The one passed in, else the host's own, else `ws`. @throws FairleadClientError noWebSocket */
@@ -46,8 +47,8 @@ export function openSocket(
   const target = new URL(url);
   if (target.pathname === '/') target.pathname = '/v1/stream';
   target.protocol = target.protocol.replace(/^http/, 'ws');
-  // Only the constructor of `ws` carries its server beside it.
-  const takesHeaders = 'WebSocketServer' in WebSocket;
+  // Only the sockets of `ws` can be terminated.
+  const takesHeaders = typeof WebSocket.prototype?.terminate === 'function';
   if (token !== undefined && !takesHeaders) target.searchParams.set('access_token', token);
   const socket = takesHeaders
     ? new WebSocket(target.href, SUBPROTOCOL, {
