@@ -1,0 +1,44 @@
+/** `--scope core`: the criterion benchmarks of native/core, as rows. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CoreResult, coreRow, pickRatio } from './criterion.ts';
+
+const native = join(import.meta.dirname, '..', 'native');
+const results = join(native, 'target', 'criterion');
+
+export interface CoreOptions {
+  readonly quick: boolean;
+  readonly filter?: string | undefined;
+}
+
+export function measureCore({ quick, filter }: CoreOptions): CoreResult[] {
+  // Estimates of an earlier run would be taken for those of this one.
+  rmSync(results, { recursive: true, force: true });
+  const args = ['bench', '--package', 'fairlead-core', '--benches', '--'];
+  if (quick) args.push('--quick');
+  if (filter !== undefined) args.push(filter);
+  const stdio: ['ignore', 'ignore', 'inherit'] = ['ignore', 'ignore', 'inherit'];
+  const { status, error } = spawnSync('cargo', args, { cwd: native, stdio });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`cargo bench ended with ${status}`);
+  const rows = estimateFiles().map(({ benchmark, estimates }) =>
+    coreRow(readFileSync(benchmark, 'utf8'), readFileSync(estimates, 'utf8')),
+  );
+  return pickRatio(rows.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true })));
+}
+
+function estimateFiles(): { benchmark: string; estimates: string }[] {
+  let names: string[];
+  try {
+    names = readdirSync(results, { recursive: true, encoding: 'utf8' });
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => name.endsWith(join('new', 'benchmark.json')))
+    .map((name) => ({
+      benchmark: join(results, name),
+      estimates: join(results, name.replace(/benchmark\.json$/, 'estimates.json')),
+    }));
+}

@@ -1,0 +1,51 @@
+/**
+ * The load generator as a process: does what its parent asks over the IPC channel, one request
+ * after another.
+ */
+import { Generator, type GeneratorOptions, type RunOptions, type RunResult } from './generator.ts';
+
+export type Request =
+  | { readonly method: 'open'; readonly options: GeneratorOptions }
+  | { readonly method: 'check'; readonly frames: number }
+  | { readonly method: 'publish'; readonly frames: number }
+  | { readonly method: 'consume'; readonly messages: number; readonly sequenceSum: number }
+  | { readonly method: 'run'; readonly options: RunOptions }
+  | { readonly method: 'close' };
+
+/** `result` is that of a run. */
+export type Response = { readonly result?: RunResult | undefined } | { readonly error: string };
+
+let generator: Generator | undefined;
+
+process.on('message', (request: Request) => {
+  answer(request).then(
+    (result) => process.send?.({ result } satisfies Response),
+    (error: Error) => process.send?.({ error: error.message } satisfies Response),
+  );
+});
+process.on('disconnect', () => process.exit());
+
+async function answer(request: Request): Promise<RunResult | undefined> {
+  if (request.method === 'open') {
+    generator = await Generator.open(request.options);
+    return undefined;
+  }
+  if (generator === undefined) throw new Error(`${request.method} before open`);
+  switch (request.method) {
+    case 'check':
+      await generator.check(request.frames);
+      return undefined;
+    case 'publish':
+      await generator.publish(request.frames);
+      return undefined;
+    case 'consume':
+      await generator.consume(request.messages, request.sequenceSum);
+      return undefined;
+    case 'run':
+      return await generator.run(request.options);
+    case 'close':
+      generator.close();
+      generator = undefined;
+      return undefined;
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The messages of one row. Every field has a fixed width, so that a frame is encoded once, only
+ * its sequence numbers are patched later, and a delivery is found by its place alone.
+ */
+
+export interface MessageShape {
+  readonly destination: string;
+  /** Messages take the tenants in turn, one sender each. */
+  readonly tenants: number;
+  /** At least `SEQUENCE_BYTES`. */
+  readonly payloadBytes: number;
+  readonly messagesPerFrame: number;
+}
+
+/** A payload begins with the message's sequence number, u32 big-endian; a pattern follows. */
+export const SEQUENCE_BYTES = 4;
+
+/** `t000` … the tenants that the rows publish for. */
+export function tenantName(tenant: number): string {
+  return `t${String(tenant).padStart(3, '0')}`;
+}
+
+export function senderName(tenant: number): string {
+  return `+1555${String(tenant).padStart(7, '0')}`;
+}
+
+export function recipientName(tenant: number): string {
+  return `+49170${String(tenant).padStart(7, '0')}`;
+}
+
+/** The byte of the pattern at `position` of a payload: no two neighbours are alike. */
+export function patternByte(position: number): number {
+  return (position * 31 + 7) & 0xff;
+}
+
+/** Where things lie in one message's body: tenant, sender, recipient and payload as msgpack. */
+export interface BodyLayout {
+  readonly bodyBytes: number;
+  /** Place of the sequence number in the body. */
+  readonly sequenceAt: number;
+}
+
+export function bodyLayout({ payloadBytes }: MessageShape): BodyLayout {
+  const names = [tenantName(0), senderName(0), recipientName(0)];
+  const namesBytes = names.reduce((sum, name) => sum + 1 + name.length, 0);
+  const sequenceAt = namesBytes + binHeaderBytes(payloadBytes);
+  return { bodyBytes: sequenceAt + payloadBytes, sequenceAt };
+}
+
+export function binHeaderBytes(length: number): number {
+  return length < 0x100 ? 2 : 3;
+}
