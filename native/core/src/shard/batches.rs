@@ -131,6 +131,12 @@ impl Batches {
             .map_or(0, |batch| batch.accepted_ms)
     }
 
+    /// Memory of the table itself, bytes.
+    pub fn table_bytes(&self) -> usize {
+        self.map.capacity() * (size_of::<(u64, Box<Batch>)>() + 1)
+            + self.order.capacity() * size_of::<u64>()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (u64, &Batch)> {
         self.map.iter().map(|(number, batch)| (*number, &**batch))
     }

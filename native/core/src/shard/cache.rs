@@ -60,6 +60,11 @@ impl Cache {
         &self.entries[slot as usize].value
     }
 
+    /// Key of the record's first message.
+    pub fn owner(&self, slot: u32) -> Key {
+        self.entries[slot as usize].owner
+    }
+
     /// Lets go of a record, pinned or not.
     pub fn remove(&mut self, slot: u32) {
         let entry = &mut self.entries[slot as usize];

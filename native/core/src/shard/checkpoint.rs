@@ -36,6 +36,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Batches that changed and are not written.
+    pub fn pending(&self) -> impl Iterator<Item = u64> {
+        self.dirty.iter().chain(&self.work).copied()
+    }
+
     pub fn has_work(&self) -> bool {
         self.running || self.deleted < self.through || !self.requests.is_empty()
     }

@@ -110,6 +110,11 @@ impl Connection {
         self.live
     }
 
+    /// Deliveries without an outcome, in no order.
+    pub fn deliveries(&self) -> impl Iterator<Item = &InFlight> {
+        self.stragglers.values().chain(self.window.iter().flatten())
+    }
+
     /// Takes every delivery whose lease is over and says when the next one can end.
     ///
     /// Deliveries stand in the order they were made, so the walk stops at the first that is

@@ -29,8 +29,8 @@ pub struct Queue {
     fresh: VecDeque<Key>,
     /// Messages that came back; each goes to its place by key.
     returned: BinaryHeap<Reverse<Key>>,
-    /// Under `strict`: the message that the queue waits for.
-    pub strict_wait: Option<Key>,
+    /// Under `strict`: a message of it is in flight or in a timer, and the others wait for it.
+    pub blocked: bool,
 }
 
 impl Queue {
@@ -66,6 +66,17 @@ impl Queue {
 
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.returned.is_empty()
+    }
+
+    /// Messages in no order.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        let returned = self.returned.iter().map(|entry| entry.0);
+        self.fresh.iter().copied().chain(returned)
+    }
+
+    /// Memory it holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + (self.fresh.capacity() + self.returned.capacity()) * size_of::<Key>()
     }
 }
 
@@ -123,6 +134,8 @@ pub struct Destination {
     pub listed: bool,
     /// Time for which a wake is already asked; `u64::MAX`: none.
     pub wake_us: u64,
+    /// When idle nodes were last looked for, µs.
+    pub swept_us: u64,
 }
 
 impl Destination {

@@ -12,9 +12,6 @@ use std::cmp::Reverse;
 /// Picks of one destination before another has its turn.
 const PICKS_PER_TURN: usize = 512;
 
-/// Nodes looked at for freeing after each turn of a destination.
-const SWEEP_PER_TURN: usize = 8;
-
 /// Why a destination's turn ended.
 #[derive(PartialEq)]
 enum Turn {
@@ -41,7 +38,9 @@ impl Shard {
         let mut next = Vec::new();
         while !round.is_empty() {
             let mut full = false;
+            let mut served = 0;
             for place in round.drain(..) {
+                full |= budget.full();
                 if full {
                     next.push(place);
                     continue;
@@ -57,11 +56,12 @@ impl Shard {
                         next.push(place);
                     }
                 }
+                served = next.len();
             }
             if full {
-                // The one that filled the exchange comes last in the next.
+                // Those that were not served come first in the next.
                 self.more = true;
-                next.rotate_left(1);
+                next.rotate_left(served);
                 break;
             }
             std::mem::swap(&mut round, &mut next);
@@ -101,7 +101,6 @@ impl Shard {
             self.hand_out(place, consumer, picked, budget);
             left -= 1;
         }
-        self.sweep(place as usize, SWEEP_PER_TURN);
         let destination = &self.destinations[place as usize];
         let again = left == 0
             && cut
@@ -112,23 +111,20 @@ impl Shard {
 
     fn hand_out(&mut self, place: u32, consumer: usize, picked: Picked, budget: &mut Budget) {
         let now_us = self.now_us;
-        let strict = self.any_strict && self.is_strict_queue(place, picked.queue);
         let destination = &mut self.destinations[place as usize];
         let key = destination
             .queue_mut(picked.queue)
             .pop()
             .expect("the tree picks only queues with a due message");
-        if strict {
-            self.any_strict_wait = true;
-            destination.queue_mut(picked.queue).strict_wait = Some(key);
-            destination.tree.block(picked.queue, true, now_us);
-        }
         destination.in_flight += 1;
         destination.served += 1;
         if let Some(tenant) = destination.tree.parent(picked.queue)
             && let Owner::Tenant { delivered, .. } = destination.owner_mut(tenant)
         {
             *delivered += 1;
+        }
+        if self.any_strict {
+            self.keep_order(place, picked.queue);
         }
         self.counters.waiting -= 1;
         self.counters.in_flight += 1;
@@ -214,7 +210,7 @@ impl Shard {
         (handed, record.body_bytes_max as usize + DELIVERY_BYTES_MAX)
     }
 
-    fn is_strict_queue(&self, place: u32, queue: u32) -> bool {
+    pub(super) fn is_strict_queue(&self, place: u32, queue: u32) -> bool {
         let destination = &self.destinations[place as usize];
         let Owner::Queue { sender, .. } = &destination.owners[queue as usize] else {
             return false;

@@ -1,5 +1,6 @@
 //! Sets, tenants and destinations as configured, and the nodes and queues made from them.
 
+use super::connection::SubscriptionRef;
 use super::destination::{Destination, Owner, Queue};
 use super::{Fatal, Shard, TENANT_TOTALS_MAX, TenantConfig, TenantTotals};
 use crate::error::Code;
@@ -11,6 +12,7 @@ use crate::limits;
 use crate::shard::destination::NameMap;
 use crate::shard::outstanding::Outstanding;
 use crate::tree::{self, Limits, NodeConfig, NodeId, NodeKind, Tree, TreeConfig};
+use std::cmp::Reverse;
 
 pub const DEFAULT_SET: &[u8] = b"default";
 const WEIGHT_DEFAULT: u32 = 100;
@@ -109,10 +111,14 @@ impl Shard {
         let now_us = self.now_us;
         if let Some(&place) = self.destination_names.get(name.as_bytes()) {
             let destination = &mut self.destinations[place as usize];
+            let shorter = fields.lease_ms < destination.fields.lease_ms;
             destination.exists = true;
             destination.fields = fields;
             destination.tree.configure(tree_config(&fields), now_us);
             destination.tree.pause_root(fields.paused, now_us);
+            if shorter {
+                self.look_at_leases(place);
+            }
             self.list(place);
             return place;
         }
@@ -134,6 +140,7 @@ impl Shard {
             served: 0,
             listed: false,
             wake_us: u64::MAX,
+            swept_us: now_us,
         });
         self.destination_names.insert(name.as_bytes().into(), place);
         place
@@ -149,6 +156,48 @@ impl Shard {
         }
         destination.exists = false;
         true
+    }
+
+    /// A lease became shorter: those that run may be over.
+    fn look_at_leases(&mut self, place: u32) {
+        for (&number, client) in &mut self.connections {
+            let here = |subscription: &SubscriptionRef| subscription.destination == place;
+            if client.in_flight() > 0 && client.subscriptions.iter().any(here) {
+                client.lease_check_us = self.now_us;
+                self.leases.push(Reverse((self.now_us, number)));
+            }
+        }
+    }
+
+    /// `strict`: no message of a named sender leaves while one before it is in flight or in a timer.
+    pub(super) fn keep_order(&mut self, place: u32, queue: NodeId) {
+        let strict = self.is_strict_queue(place, queue);
+        let destination = &mut self.destinations[place as usize];
+        let tree = &destination.tree;
+        let busy = tree.in_flight(queue) > 0 || tree.waiting(queue) > tree.due(queue);
+        let blocked = strict && busy;
+        let entry = destination.queue_mut(queue);
+        if std::mem::replace(&mut entry.blocked, blocked) != blocked {
+            destination.tree.block(queue, blocked, self.now_us);
+        }
+    }
+
+    /// `keep_order` for every queue under a set or tenant.
+    fn keep_order_under(&mut self, place: u32, node: NodeId) {
+        let destination = &self.destinations[place as usize];
+        let below = |owner: &Owner| match owner {
+            Owner::Queue { tenant, .. } => {
+                *tenant == node || destination.tree.parent(*tenant) == Some(node)
+            }
+            _ => false,
+        };
+        let owners = destination.owners.iter().zip(0..);
+        let queues: Vec<NodeId> = owners
+            .filter_map(|(owner, queue)| below(owner).then_some(queue))
+            .collect();
+        for queue in queues {
+            self.keep_order(place, queue);
+        }
     }
 
     fn put_set(&mut self, name: &[u8], fields: Option<SetFields>) {
@@ -168,8 +217,11 @@ impl Shard {
                 destination
                     .tree
                     .configure_node(node, set_config(&fields), self.now_us);
-                if let Owner::Set { strict, .. } = destination.owner_mut(node) {
-                    *strict = fields.order == SetOrder::Strict;
+                let strict_now = fields.order == SetOrder::Strict;
+                if let Owner::Set { strict, .. } = destination.owner_mut(node)
+                    && std::mem::replace(strict, strict_now) != strict_now
+                {
+                    self.keep_order_under(place as u32, node);
                 }
                 self.list(place as u32);
             }
@@ -205,7 +257,11 @@ impl Shard {
             let destination = &mut self.destinations[place];
             if destination.tree.parent(node) != Some(set_node) {
                 destination.tree.move_to(node, set_node, self.now_us);
+                if self.any_strict {
+                    self.keep_order_under(place as u32, node);
+                }
             }
+            let destination = &mut self.destinations[place];
             destination.tree.configure_node(node, config, self.now_us);
             self.list(place as u32);
         }
@@ -271,7 +327,11 @@ impl Shard {
             return Ok((tenant_node, node));
         }
         if self.counters.queues >= limits::QUEUES_PER_SHARD as u64 {
-            self.sweep_all();
+            // A sweep of everything takes a while: once a second at most.
+            if self.now_us >= self.swept_all_us + 1_000_000 {
+                self.swept_all_us = self.now_us;
+                self.sweep_all();
+            }
             if self.counters.queues >= limits::QUEUES_PER_SHARD as u64 {
                 return Err(Code::TooManyQueues);
             }
@@ -359,7 +419,7 @@ impl Shard {
         let in_use = match asked.kind {
             EntityKind::Destination => self.destination_names.get(name).is_some_and(|&place| {
                 let destination = &self.destinations[place as usize];
-                destination.exists && busy(destination, tree::ROOT)
+                busy(destination, tree::ROOT)
             }),
             EntityKind::Set => self.destinations.iter().any(|destination| {
                 destination

@@ -9,6 +9,7 @@
 
 mod batches;
 mod cache;
+mod check;
 mod checkpoint;
 mod connection;
 mod destination;
@@ -16,6 +17,7 @@ mod dispatch;
 mod emit;
 mod entities;
 mod explain;
+mod memory;
 mod outstanding;
 mod publish;
 mod recovery;
@@ -38,6 +40,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 pub use crate::exchange::ExchangeError;
+pub use check::MessageState;
 
 /// Settled for good without the gateway's word: attemptsMax reached, or in doubt at an `onDoubt: fail` destination.
 pub const OUTCOME_GIVEN_UP: u8 = 19;
@@ -46,6 +49,7 @@ pub const REASON_THROTTLED: u8 = 4;
 pub const REASON_NOT_ATTEMPTED: u8 = 5;
 pub const REASON_DISCONNECT: u8 = 16;
 pub const REASON_LEASE_END: u8 = 17;
+pub const REASON_RESTART: u8 = 18;
 
 /// Flag of a message: an earlier delivery may have arrived.
 pub const DOUBTFUL: u8 = 1;
@@ -195,8 +199,6 @@ pub struct Shard {
     sets: NameMap<SetFields>,
     /// Some set has `order: strict`.
     any_strict: bool,
-    /// Some queue was ever blocked by strict order.
-    any_strict_wait: bool,
     tenants: NameMap<TenantConfig>,
     destinations: Vec<Destination>,
     destination_names: NameMap<u32>,
@@ -214,6 +216,7 @@ pub struct Shard {
     /// Destinations to look at in this exchange; those left over stay for the next.
     listed: Vec<u32>,
     sweep_next: usize,
+    swept_all_us: u64,
 
     next_batch: u64,
     ceiling: u64,
@@ -248,6 +251,8 @@ pub struct Shard {
     // Scratch.
     /// Given up at recovery; journaled by the first step.
     given_up: Vec<Key>,
+    /// In doubt at recovery and back in their queues; journaled by the first step.
+    in_doubt: Vec<Return>,
     /// Records found empty at recovery; deleted by the first step.
     dropped: Vec<Key>,
     log_scratch: Vec<u8>,
@@ -279,7 +284,6 @@ impl Shard {
             disk_full: false,
             sets: NameMap::with_hasher(names),
             any_strict: false,
-            any_strict_wait: false,
             tenants: NameMap::with_hasher(names),
             destinations: Vec::new(),
             destination_names: NameMap::with_hasher(names),
@@ -292,6 +296,7 @@ impl Shard {
             leases: BinaryHeap::new(),
             listed: Vec::new(),
             sweep_next: 0,
+            swept_all_us: 0,
             next_batch: 0,
             ceiling: 0,
             ceiling_changed: false,
@@ -318,6 +323,7 @@ impl Shard {
             effects_ready: false,
             more: false,
             given_up: Vec::new(),
+            in_doubt: Vec::new(),
             dropped: Vec::new(),
             log_scratch: Vec::new(),
             publish_items: Vec::new(),
@@ -326,6 +332,15 @@ impl Shard {
             name: Vec::new(),
             freed: Vec::new(),
             options,
+        }
+    }
+
+    /// The same with another bound of the cache: nothing decided depends on it.
+    #[doc(hidden)]
+    pub fn with_cache_bytes(options: Options, cache_bytes: usize) -> Self {
+        Self {
+            cache: Cache::new(cache_bytes),
+            ..Self::new(options)
         }
     }
 

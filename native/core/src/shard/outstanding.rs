@@ -21,7 +21,7 @@ const EMPTY: Second = Second {
 };
 
 /// Ten one-second cells, the current one included.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outstanding {
     cells: [Second; SECONDS],
     second: u64,

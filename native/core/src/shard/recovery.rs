@@ -1,7 +1,7 @@
 //! Rebuilding a shard from its records: states, then the log, then the batches fill the queues.
 
 use super::batches::{self, Batch, GONE, IN_FLIGHT, Key, RecordSlot, TIMED, WAITING};
-use super::{DOUBTFUL, Extra, Fatal, Shard};
+use super::{DOUBTFUL, Extra, Fatal, REASON_RESTART, Shard};
 use crate::exchange::{DestinationFields, FairBy, InputOp, InputReader, OnDoubt};
 use crate::message_id::batch_hash;
 use crate::msgpack::Reader;
@@ -268,7 +268,9 @@ impl Shard {
         if let Some(&place) = self.destination_names.get(name.as_bytes()) {
             return place;
         }
-        self.put_destination(name, ORPHANED)
+        let place = self.put_destination(name, ORPHANED);
+        self.destinations[place as usize].exists = false;
+        place
     }
 
     /// Queues one message as it stood; returns its state.
@@ -295,6 +297,13 @@ impl Shard {
                 self.given_up.push(key);
                 return Ok(WAITING);
             }
+            self.in_doubt.push(record::Return {
+                key,
+                reason: REASON_RESTART,
+                attempts: extra.attempts,
+                due_ms: 0,
+                flags: extra.flags,
+            });
         }
         extra.destination = place;
         extra.queue = queue;
@@ -302,6 +311,7 @@ impl Shard {
         if timed {
             destination.tree.hold(queue);
             self.timers.push(Reverse((extra.due_ms * 1000, key)));
+            self.keep_order(place, queue);
         } else {
             extra.due_ms = 0;
             destination.queue_mut(queue).push(key);

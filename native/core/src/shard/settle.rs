@@ -147,7 +147,9 @@ impl Shard {
     /// Settled for good: the message is gone.
     fn finish(&mut self, slot: &InFlight, outcome: u8) {
         self.charge_hold(slot);
-        self.unblock(slot);
+        if self.any_strict {
+            self.keep_order(slot.destination, slot.queue);
+        }
         self.forget(slot.key, outcome);
     }
 
@@ -168,19 +170,6 @@ impl Shard {
             .refund(slot.queue, slot.charge, self.now_us);
         destination.in_flight -= 1;
         self.counters.in_flight -= 1;
-    }
-
-    /// Lets a strict queue go on when the outcome it waited for is here.
-    fn unblock(&mut self, slot: &InFlight) {
-        if !self.any_strict_wait {
-            return;
-        }
-        let destination = &mut self.destinations[slot.destination as usize];
-        let queue = destination.queue_mut(slot.queue);
-        if queue.strict_wait == Some(slot.key) {
-            queue.strict_wait = None;
-            destination.tree.block(slot.queue, false, self.now_us);
-        }
     }
 
     /// Takes a message out of the table; a record without a live message is deleted from disk.
@@ -231,7 +220,9 @@ impl Shard {
             || (how.doubtful && destination.fields.on_doubt == OnDoubt::Fail);
         if given_up {
             self.counters.failed_final += 1;
-            self.unblock(slot);
+            if self.any_strict {
+                self.keep_order(slot.destination, slot.queue);
+            }
             self.forget(key, OUTCOME_GIVEN_UP);
             return;
         }
@@ -275,15 +266,10 @@ impl Shard {
     /// Back to its place in the queue; a strict queue that waited for it goes on with it.
     fn requeue(&mut self, place: u32, queue: u32, key: Key) {
         let destination = &mut self.destinations[place as usize];
-        let entry = destination.queue_mut(queue);
-        entry.push_returned(key);
-        let waited = entry.strict_wait == Some(key);
-        if waited {
-            entry.strict_wait = None;
-        }
+        destination.queue_mut(queue).push_returned(key);
         destination.tree.enqueue(queue, 1, self.now_us);
-        if waited {
-            destination.tree.block(queue, false, self.now_us);
+        if self.any_strict {
+            self.keep_order(place, queue);
         }
         self.list(place);
     }
@@ -321,6 +307,9 @@ impl Shard {
             self.set_state(key, WAITING);
             self.requeue(place, queue, key);
             self.destinations[place as usize].tree.unhold(queue);
+            if self.any_strict {
+                self.keep_order(place, queue);
+            }
         }
     }
 

@@ -15,8 +15,11 @@ use crate::record::{
 };
 use std::cmp::Reverse;
 
-/// Idle nodes of one more destination are looked for in each exchange.
-const SWEEP_PER_STEP: usize = 64;
+/// One look at every node of a destination takes this long: a sender that pauses for less keeps its
+/// queue, instead of paying for a new one with every message.
+const SWEEP_PASS_US: u64 = 5_000_000;
+/// Nodes looked at in one exchange, at most.
+const SWEEP_PER_STEP: u64 = 4096;
 
 /// Leases younger than this are not worth a wake of their own.
 const WAKE_US_MIN: u64 = 500;
@@ -85,6 +88,10 @@ impl Shard {
                 self.journal.delete(&state_key(number));
             }
         }
+        for back in std::mem::take(&mut self.in_doubt) {
+            self.set_state(back.key, batches::WAITING);
+            self.returns.push(back);
+        }
         for key in std::mem::take(&mut self.given_up) {
             self.counters.waiting -= 1;
             self.counters.failed_final += 1;
@@ -99,6 +106,8 @@ impl Shard {
             InputOp::Connect => {
                 let connect = decode_connect(entry.bytes)?;
                 let tenant = connect.tenant.unwrap_or_default().as_bytes();
+                // A number that is used again: what it held is not forgotten.
+                self.disconnect(connection);
                 self.connections
                     .insert(connection, Connection::new(tenant, connect.scopes));
             }
@@ -287,12 +296,20 @@ impl Shard {
         }
     }
 
+    /// Looks for idle nodes of the next destination, as many as its pace asks for.
     fn sweep_one(&mut self) {
         if self.destinations.is_empty() {
             return;
         }
         self.sweep_next = (self.sweep_next + 1) % self.destinations.len();
-        self.sweep(self.sweep_next, SWEEP_PER_STEP);
+        let destination = &mut self.destinations[self.sweep_next];
+        let nodes = destination.owners.len() as u64;
+        let elapsed_us = (self.now_us - destination.swept_us).min(SWEEP_PASS_US);
+        let budget = nodes * elapsed_us / SWEEP_PASS_US;
+        if budget > 0 {
+            destination.swept_us = self.now_us;
+            self.sweep(self.sweep_next, budget.min(SWEEP_PER_STEP) as usize);
+        }
     }
 
     /// What happened to messages, as one log record.
