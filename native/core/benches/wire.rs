@@ -73,7 +73,7 @@ fn records(criterion: &mut Criterion) {
     };
     let closed = build();
     assert_eq!(
-        built
+        closed
             .iter()
             .map(|record| usize::from(record.count))
             .sum::<usize>(),
