@@ -1,5 +1,7 @@
 //! Random operations against a naive model: counts, eligibility, the best score, what is freed.
 
+#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::needless_for_each)]
+
 #[path = "support/tree.rs"]
 mod support;
 
@@ -42,7 +44,11 @@ impl Pair {
             in_flight_max: some(&mut random, 9).map(|cap| cap as u32),
         };
         let fair_by = [FairBy::Auto, FairBy::Cost, FairBy::Time][random.below(3) as usize];
-        let config = TreeConfig { limits, fair_by, lease_us: 1_000_000 };
+        let config = TreeConfig {
+            limits,
+            fair_by,
+            lease_us: 1_000_000,
+        };
         let tree = Tree::with_origin(config, 0, origin);
         let cap = limits.in_flight_max.unwrap_or(u32::MAX);
         let root = Model {
@@ -56,7 +62,14 @@ impl Pair {
             held: 0,
             in_flight: 0,
         };
-        Self { tree, nodes: vec![root], flights: Vec::new(), now: 0, random, picks: Vec::new() }
+        Self {
+            tree,
+            nodes: vec![root],
+            flights: Vec::new(),
+            now: 0,
+            random,
+            picks: Vec::new(),
+        }
     }
 
     fn any(&mut self, kind: NodeKind) -> Option<NodeId> {
@@ -71,7 +84,14 @@ impl Pair {
         let in_flight_max = (self.random.below(4) == 0).then(|| 1 + self.random.below(4) as u32);
         let weight = [1, 10, 100, 1_000, 10_000][self.random.below(5) as usize];
         let paused = self.random.below(12) == 0;
-        NodeConfig { weight, limits: Limits { in_flight_max, ..Limits::default() }, paused }
+        NodeConfig {
+            weight,
+            limits: Limits {
+                in_flight_max,
+                ..Limits::default()
+            },
+            paused,
+        }
     }
 
     fn path(&self, id: NodeId) -> Vec<NodeId> {
@@ -98,8 +118,12 @@ impl Pair {
     }
 
     fn add(&mut self) {
-        let kind = [NodeKind::Set, NodeKind::Tenant, NodeKind::Queue, NodeKind::Queue]
-            [self.random.below(4) as usize];
+        let kind = [
+            NodeKind::Set,
+            NodeKind::Tenant,
+            NodeKind::Queue,
+            NodeKind::Queue,
+        ][self.random.below(4) as usize];
         let parent = match kind {
             NodeKind::Set => Some(ROOT),
             NodeKind::Tenant => self.any(NodeKind::Set),
@@ -122,13 +146,17 @@ impl Pair {
         if id as usize == self.nodes.len() {
             self.nodes.push(node);
         } else {
-            assert!(self.nodes[id as usize].kind.is_none(), "an id in use was given again");
+            assert!(
+                self.nodes[id as usize].kind.is_none(),
+                "an id in use was given again"
+            );
             self.nodes[id as usize] = node;
         }
     }
 
     fn configure(&mut self) {
-        let kind = [NodeKind::Set, NodeKind::Tenant, NodeKind::Queue][self.random.below(3) as usize];
+        let kind =
+            [NodeKind::Set, NodeKind::Tenant, NodeKind::Queue][self.random.below(3) as usize];
         let Some(id) = self.any(kind) else { return };
         match self.random.below(3) {
             0 => {
@@ -150,7 +178,12 @@ impl Pair {
                     NodeKind::Queue => self.any(NodeKind::Tenant),
                 };
                 let Some(to) = to else { return };
-                let Model { due, held, in_flight, .. } = self.nodes[id as usize];
+                let Model {
+                    due,
+                    held,
+                    in_flight,
+                    ..
+                } = self.nodes[id as usize];
                 let old = self.nodes[id as usize].parent;
                 self.each(old, |node| {
                     node.due -= due;
@@ -170,8 +203,12 @@ impl Pair {
 
     /// One random change of a queue.
     fn queue(&mut self) {
-        let Some(id) = self.any(NodeKind::Queue) else { return };
-        let Model { due, held, blocked, .. } = self.nodes[id as usize];
+        let Some(id) = self.any(NodeKind::Queue) else {
+            return;
+        };
+        let Model {
+            due, held, blocked, ..
+        } = self.nodes[id as usize];
         match self.random.below(8) {
             0..=3 => {
                 let count = 1 + self.random.below(4) as u32;
@@ -215,7 +252,10 @@ impl Pair {
         let score = |id: NodeId| -> Vec<(f64, u64)> {
             let said = self.tree.explain(id, self.now);
             assert!(said.eligible, "{id} is ready and not eligible");
-            said.score.iter().map(|level| (level.debt, level.tie)).collect()
+            said.score
+                .iter()
+                .map(|level| (level.debt, level.tie))
+                .collect()
         };
         let ready: Vec<_> = (1..self.nodes.len() as NodeId).filter(ready).collect();
         assert_eq!(self.tree.can_pick(), !ready.is_empty());
@@ -253,7 +293,14 @@ impl Pair {
         let mut freed = Vec::new();
         let debts: Vec<f64> = (0..self.nodes.len() as NodeId)
             .map(|id| match self.tree.kind(id) {
-                Some(_) => self.tree.explain(id, self.now).score.last().expect("a level").debt,
+                Some(_) => {
+                    self.tree
+                        .explain(id, self.now)
+                        .score
+                        .last()
+                        .expect("a level")
+                        .debt
+                }
                 None => 0.0,
             })
             .collect();
@@ -278,11 +325,23 @@ impl Pair {
             _ => self.sweep(),
         }
         self.tree.check();
-        for (id, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.kind.is_some()) {
+        for (id, node) in self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.kind.is_some())
+        {
             let id = id as NodeId;
-            let counts =
-                (self.tree.due(id), self.tree.waiting(id), self.tree.in_flight(id));
-            assert_eq!(counts, (node.due, node.due + node.held, node.in_flight), "node {id}");
+            let counts = (
+                self.tree.due(id),
+                self.tree.waiting(id),
+                self.tree.in_flight(id),
+            );
+            assert_eq!(
+                counts,
+                (node.due, node.due + node.held, node.in_flight),
+                "node {id}"
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! F8: rates and their windows, with timers of 1 ms, across restarts.
 
+#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::needless_for_each)]
+
 #[path = "support/tree.rs"]
 mod support;
 
@@ -18,7 +20,12 @@ struct Windows {
 impl Windows {
     fn new(rate: f64, burst: f64) -> Self {
         let depth = burst + rate * TIMER_SLACK_US as f64 / 1e6;
-        Self { rate, depth, count: 0.0, low: f64::INFINITY }
+        Self {
+            rate,
+            depth,
+            count: 0.0,
+            low: f64::INFINITY,
+        }
     }
 
     fn add(&mut self, now_us: u64, cost: f64, seed: u64) {
@@ -26,7 +33,11 @@ impl Windows {
         self.low = self.low.min(self.count - line);
         self.count += cost;
         let most = self.count - line - self.low;
-        assert!(most <= self.depth + 1e-6, "seed {seed}: {most} in a window of depth {}", self.depth);
+        assert!(
+            most <= self.depth + 1e-6,
+            "seed {seed}: {most} in a window of depth {}",
+            self.depth
+        );
     }
 }
 
@@ -35,7 +46,11 @@ const RATES: [f64; 5] = [10.0, 100.0, 1_000.0, 5_000.0, 1_234.5];
 /// Timers of 1 ms that are late by up to 3 ms more.
 fn late(random: &mut Random, now_us: u64, wake_us: u64) -> u64 {
     let tick = wake_us.max(now_us + 1).div_ceil(1_000) * 1_000;
-    tick + if random.below(10) == 0 { random.below(3_000) } else { random.below(100) }
+    tick + if random.below(10) == 0 {
+        random.below(3_000)
+    } else {
+        random.below(100)
+    }
 }
 
 #[test]
@@ -60,7 +75,10 @@ fn f8_the_rate_is_used_and_never_exceeded() {
             }
         }
         let used = windows.count / (rate * 300.0);
-        assert!((0.995..=1.0).contains(&used), "seed {seed}: {used} of {rate}/s");
+        assert!(
+            (0.995..=1.0).contains(&used),
+            "seed {seed}: {used} of {rate}/s"
+        );
     }
 }
 
@@ -94,8 +112,15 @@ fn a_node_gains_nothing_by_being_freed() {
         let mut random = Random(seed);
         let mut tree = Tree::new(config(), 0);
         let set = support::set(&mut tree, 100);
-        let limits = Limits { rate_per_sec: Some(500.0), burst: 20, in_flight_max: None };
-        let limited = NodeConfig { limits, ..NodeConfig::default() };
+        let limits = Limits {
+            rate_per_sec: Some(500.0),
+            burst: 20,
+            in_flight_max: None,
+        };
+        let limited = NodeConfig {
+            limits,
+            ..NodeConfig::default()
+        };
         let mut windows = Windows::new(500.0, 20.0);
         let mut tenant = None;
         let mut freed = Vec::new();
@@ -132,8 +157,15 @@ fn a_cost_above_the_depth_goes_when_the_bucket_is_full() {
     let mut tree = Tree::new(config(), 0);
     let set = support::set(&mut tree, 100);
     let tenant = tree.add(set, NodeKind::Tenant, NodeConfig::default(), 0);
-    let limits = Limits { rate_per_sec: Some(100.0), burst: 1, in_flight_max: None };
-    let limited = NodeConfig { limits, ..NodeConfig::default() };
+    let limits = Limits {
+        rate_per_sec: Some(100.0),
+        burst: 1,
+        in_flight_max: None,
+    };
+    let limited = NodeConfig {
+        limits,
+        ..NodeConfig::default()
+    };
     let queue = tree.add(tenant, NodeKind::Queue, limited, 0);
     tree.set_head_cost(queue, 50, 0);
     tree.enqueue(queue, 1_000, 0);
@@ -143,7 +175,10 @@ fn a_cost_above_the_depth_goes_when_the_bucket_is_full() {
         count += u32::from(serve(&mut tree, now).is_some());
         now = tree.next_wake_us().expect("work waits");
     }
-    assert!((199..=200).contains(&count), "{count} messages of cost 50 in 100 s at 100/s");
+    assert!(
+        (199..=200).contains(&count),
+        "{count} messages of cost 50 in 100 s at 100/s"
+    );
 }
 
 /// A live change of rate or burst keeps the fill.
@@ -155,9 +190,21 @@ fn a_changed_bucket_keeps_its_fill() {
     tree.enqueue(queue, 1_000_000, 0);
     assert!(serve(&mut tree, SECOND).is_some());
     assert!(serve(&mut tree, SECOND).is_none());
-    let limits = Limits { rate_per_sec: Some(5_000.0), burst: 500, in_flight_max: None };
-    tree.configure(fairlead_core::tree::TreeConfig { limits, ..config() }, SECOND);
-    assert!(serve(&mut tree, SECOND).is_none(), "a raised rate gives no tokens at once");
-    let got = (0..).take_while(|_| serve(&mut tree, SECOND + 100_000).is_some()).count();
+    let limits = Limits {
+        rate_per_sec: Some(5_000.0),
+        burst: 500,
+        in_flight_max: None,
+    };
+    tree.configure(
+        fairlead_core::tree::TreeConfig { limits, ..config() },
+        SECOND,
+    );
+    assert!(
+        serve(&mut tree, SECOND).is_none(),
+        "a raised rate gives no tokens at once"
+    );
+    let got = (0..)
+        .take_while(|_| serve(&mut tree, SECOND + 100_000).is_some())
+        .count();
     assert!((499..=501).contains(&got), "{got} of 500");
 }

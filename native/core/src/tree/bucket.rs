@@ -28,11 +28,17 @@ pub(super) struct Bucket {
 impl Bucket {
     /// A bucket that was empty at `empty_us` and fills since.
     pub fn new(limits: &Limits, empty_us: u64) -> Option<Self> {
-        let rate = limits.rate_per_sec?.clamp(RATE_PER_SEC_MIN, RATE_PER_SEC_MAX);
+        let rate = limits
+            .rate_per_sec?
+            .clamp(RATE_PER_SEC_MIN, RATE_PER_SEC_MAX);
         let interval = (1e6 / rate * MICROSECOND as f64).ceil() as u128 + 1;
         let burst = u128::from(limits.burst.max(1));
         let depth = burst * interval + u128::from(TIMER_SLACK_US) * MICROSECOND;
-        Some(Self { interval, depth, full_at: u128::from(empty_us) * MICROSECOND + depth })
+        Some(Self {
+            interval,
+            depth,
+            full_at: u128::from(empty_us) * MICROSECOND + depth,
+        })
     }
 
     /// First time at which `cost` may go, µs. A cost above the depth goes when the bucket is full.

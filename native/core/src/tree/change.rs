@@ -17,7 +17,11 @@ impl Tree {
     ) -> NodeId {
         let now_us = self.advance(now_us);
         let tag = self.family_of(parent).v;
-        let family = if kind == NodeKind::Queue { NONE } else { self.new_family() };
+        let family = if kind == NodeKind::Queue {
+            NONE
+        } else {
+            self.new_family()
+        };
         let node = Node {
             weight: config.weight.clamp(1, WEIGHT_MAX) as u16,
             stopped: if config.paused { PAUSED } else { 0 },
@@ -46,10 +50,15 @@ impl Tree {
         if backlogged {
             reweigh(&mut family.backlog_weight);
         }
+        let origin = self.origin;
         let node = &mut self.nodes[id as usize];
-        if node.tag > v {
-            node.tag = v + (node.tag - v) * u128::from(old) / u128::from(new);
-        }
+        // Below V too, where newcomers moved V on: else a lead would grow with the weight.
+        let debt = node.tag.abs_diff(v) * u128::from(old) / u128::from(new);
+        node.tag = if node.tag > v {
+            v + debt
+        } else {
+            v.saturating_sub(debt).max(origin)
+        };
         node.remainder = 0;
         self.tag_grew(id);
         self.stop(id, PAUSED, config.paused);
@@ -148,9 +157,14 @@ impl Tree {
     }
 
     fn rescale(&mut self, factor: f64) {
+        let origin = self.origin;
         let scaled = |tag: u128, v: u128| {
             let size = (tag.abs_diff(v) as f64 * factor) as u128;
-            if tag >= v { v.saturating_add(size) } else { v.saturating_sub(size) }
+            if tag >= v {
+                v.saturating_add(size)
+            } else {
+                v.saturating_sub(size).max(origin)
+            }
         };
         for id in 1..self.nodes.len() {
             if self.nodes[id].kind.is_some() {
@@ -250,7 +264,11 @@ impl Tree {
         };
         if node.extra != NONE || bucket.is_some() || in_flight_max != u32::MAX {
             let extra = self.extra_mut(id);
-            *extra = Extra { bucket, in_flight_max, ..*extra };
+            *extra = Extra {
+                bucket,
+                in_flight_max,
+                ..*extra
+            };
         }
     }
 }

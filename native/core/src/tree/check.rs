@@ -1,8 +1,8 @@
 //! What must hold between operations; for tests.
 
+use super::Tree;
 use super::heap::OUT;
 use super::node::{NONE, NodeId, ROOT};
-use super::Tree;
 
 impl Tree {
     /// Panics unless counts, heaps, sums of weights and eligibility agree. Costs as much as the
@@ -10,7 +10,13 @@ impl Tree {
     #[doc(hidden)]
     pub fn check(&self) {
         let mut sums = vec![[0u64; 6]; self.nodes.len()];
-        for (id, node) in self.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.kind.is_some()) {
+        for (id, node) in self
+            .nodes
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, node)| node.kind.is_some())
+        {
             let sum = &mut sums[node.parent as usize];
             let weight = u64::from(node.weight);
             sum[0] += u64::from(node.due);
@@ -19,9 +25,16 @@ impl Tree {
             sum[3] += 1;
             sum[4] += if node.eligible { weight } else { 0 };
             sum[5] += if node.due > 0 { weight } else { 0 };
-            assert!(self.nodes[node.parent as usize].kind.is_some(), "node {id} outlived its parent");
+            assert!(
+                self.nodes[node.parent as usize].kind.is_some(),
+                "node {id} outlived its parent"
+            );
         }
-        for (id, sum) in sums.iter().enumerate().filter(|(id, _)| self.nodes[*id].kind.is_some()) {
+        for (id, sum) in sums
+            .iter()
+            .enumerate()
+            .filter(|(id, _)| self.nodes[*id].kind.is_some())
+        {
             self.check_node(id as NodeId, sum);
         }
     }
@@ -32,8 +45,11 @@ impl Tree {
             let own = [node.due, node.held, node.in_flight].map(u64::from);
             assert_eq!(own, sum[..3], "counts of {id}");
             let family = self.family_of(id);
-            let kept =
-                [u64::from(family.children), family.eligible_weight, family.backlog_weight];
+            let kept = [
+                u64::from(family.children),
+                family.eligible_weight,
+                family.backlog_weight,
+            ];
             assert_eq!(kept, sum[3..], "children and weights of {id}");
             family.heap.check(&self.positions);
         }
@@ -51,7 +67,11 @@ impl Tree {
             return;
         }
         let family = self.family_of(node.parent);
-        assert!(family.tag_max >= node.tag, "largest tag of {}", node.parent);
+        assert!(
+            family.tag_max.max(family.v) >= node.tag,
+            "largest tag of {}",
+            node.parent
+        );
         let position = self.positions[id as usize];
         assert_eq!(node.eligible, position != OUT, "heap of {}", node.parent);
         if node.eligible {

@@ -3,7 +3,7 @@
 use super::node::{FairBy, TreeConfig};
 
 /// Guess of a hold before any was seen, µs (at most the lease). Any guess is corrected later.
-const HOLD_FIRST_US: u64 = 1_000_000;
+const HOLD_FIRST_US: u32 = 1_000_000;
 /// Below it a message would cost nothing and its queue could go for ever.
 const HOLD_MIN_US: u32 = 1;
 /// Weight of the newest hold in the moving averages is 1 / 2^SHIFT.
@@ -40,7 +40,9 @@ impl CostModel {
             fair_by: config.fair_by,
             per_cost,
             slots: config.limits.in_flight_max.unwrap_or(0),
-            hold_max_us: u32::try_from(config.lease_us).unwrap_or(u32::MAX).max(HOLD_MIN_US),
+            hold_max_us: u32::try_from(config.lease_us)
+                .unwrap_or(u32::MAX)
+                .max(HOLD_MIN_US),
         }
     }
 
@@ -61,8 +63,16 @@ impl CostModel {
 
     /// The hold to expect: the queue's own average, at first the destination's.
     pub fn guess_us(&self, queue_us: u32, destination_us: u32) -> u32 {
-        let known = if queue_us != 0 { queue_us } else { destination_us };
-        let guess = if known != 0 { known } else { HOLD_FIRST_US as u32 };
+        let known = if queue_us != 0 {
+            queue_us
+        } else {
+            destination_us
+        };
+        let guess = if known != 0 {
+            known
+        } else {
+            HOLD_FIRST_US
+        };
         guess.min(self.hold_max_us)
     }
 

@@ -134,6 +134,9 @@ impl Tree {
     }
 
     /// Rule 7: when nothing waits under a parent, V := largest tag of its children.
+    /// A message in a timer counts as waiting: if it did not, a tenant of 1 % whose message bounces
+    /// through a timer while the other's is in flight would find its debt forgiven each time
+    /// (simulated with one slot and closed loops: 50 % instead of 1 %).
     fn if_idle(&mut self, id: NodeId) {
         let node = &self.nodes[id as usize];
         if node.family != NONE && node.due == 0 && node.held == 0 {

@@ -35,7 +35,9 @@ impl Tree {
         node.stopped & PAUSED == 0
             && node.in_flight < extra.in_flight_max
             && extra.rest_until_us <= self.now_us
-            && extra.bucket.is_none_or(|bucket| bucket.ready_us(1) <= self.now_us)
+            && extra
+                .bucket
+                .is_none_or(|bucket| bucket.ready_us(1) <= self.now_us)
     }
 
     /// Not eligible until then: a throttled scope rests. An earlier time than before ends it early.
@@ -97,11 +99,17 @@ impl Tree {
             (false, true) => {
                 node.catch_up(family.v);
                 let key = (node.tag, node.tie);
-                let entry = Entry { key, node: id, family: node.family };
+                let entry = Entry {
+                    key,
+                    node: id,
+                    family: node.family,
+                };
                 family.heap.insert(entry, &mut self.positions);
                 family.eligible_weight += weight;
             }
-            (true, true) => family.heap.rekey((node.tag, node.tie), id, &mut self.positions),
+            (true, true) => family
+                .heap
+                .rekey((node.tag, node.tie), id, &mut self.positions),
             (true, false) => {
                 family.heap.remove(id, &mut self.positions);
                 family.eligible_weight -= weight;
@@ -133,7 +141,11 @@ impl Tree {
         if let Some(bucket) = extra.bucket {
             at_us = at_us.max(bucket.ready_us(extra.head_cost));
         }
-        if at_us > now_us { (false, Some(at_us)) } else { (true, None) }
+        if at_us > now_us {
+            (false, Some(at_us))
+        } else {
+            (true, None)
+        }
     }
 
     fn set_timer(&mut self, id: NodeId, at_us: Option<u64>) {
@@ -145,7 +157,11 @@ impl Tree {
         match at_us {
             Some(at_us) if was => self.timers.rekey(at_us, id, &mut self.timer_positions),
             Some(key) => {
-                let entry = Entry { key, node: id, family: NONE };
+                let entry = Entry {
+                    key,
+                    node: id,
+                    family: NONE,
+                };
                 self.timers.insert(entry, &mut self.timer_positions);
             }
             None => self.timers.remove(id, &mut self.timer_positions),
@@ -154,7 +170,11 @@ impl Tree {
 
     pub(super) fn stop(&mut self, id: NodeId, bit: u8, stopped: bool) {
         let node = &mut self.nodes[id as usize];
-        node.stopped = if stopped { node.stopped | bit } else { node.stopped & !bit };
+        node.stopped = if stopped {
+            node.stopped | bit
+        } else {
+            node.stopped & !bit
+        };
     }
 
     pub(super) fn extra(&self, extra: u32) -> &Extra {

@@ -19,18 +19,33 @@ impl Tree {
             let backlogged = family.backlog_weight + if node.due == 0 { weight } else { 0 };
             portion *= weight as f64 / backlogged as f64;
             // A node that came back is judged by the tag it will get then (rule 2).
-            let tag = if node.eligible { node.tag } else { node.tag.max(family.v) };
+            let tag = if node.eligible {
+                node.tag
+            } else {
+                node.tag.max(family.v)
+            };
             let debt = difference(tag, family.v_now());
             lag -= debt * weight as f64 / nominal;
             eligible &= node.eligible;
-            score.push(LevelScore { node: id, weight: weight as u32, debt, tie: node.tie });
+            score.push(LevelScore {
+                node: id,
+                weight: weight as u32,
+                debt,
+                tie: node.tie,
+            });
             id = node.parent;
         }
         score.reverse();
         let got = f64::from(self.nodes[queue as usize].got);
         let per_sec = self.per_sec().map(|rate| rate * portion);
         Explained {
-            portion, portion_per_sec: per_sec, owed: got + lag, got, lag, score, eligible,
+            portion,
+            portion_per_sec: per_sec,
+            owed: got + lag,
+            got,
+            lag,
+            score,
+            eligible,
         }
     }
 

@@ -24,7 +24,9 @@ pub(super) struct Heap<K> {
 
 impl<K: Copy + Ord> Heap<K> {
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self {
+            entries: Vec::new(),
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -60,7 +62,11 @@ impl<K: Copy + Ord> Heap<K> {
 
     /// The second smallest entry.
     pub fn second(&self) -> Option<Entry<K>> {
-        self.entries.get(self.below(0))?.iter().min_by_key(|entry| entry.key).copied()
+        self.entries
+            .get(self.below(0))?
+            .iter()
+            .min_by_key(|entry| entry.key)
+            .copied()
     }
 
     pub fn insert(&mut self, entry: Entry<K>, positions: &mut [u32]) {
@@ -153,8 +159,12 @@ impl<K: Copy + Ord> Heap<K> {
         loop {
             let below = self.below(position);
             let mut least = below.start;
-            let Some(children) = self.entries.get(below) else { break };
-            let Some((mut child, others)) = children.split_first() else { break };
+            let Some(children) = self.entries.get(below) else {
+                break;
+            };
+            let Some((mut child, others)) = children.split_first() else {
+                break;
+            };
             let start = least;
             for (at, other) in others.iter().enumerate() {
                 if other.key < child.key {

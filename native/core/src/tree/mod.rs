@@ -5,6 +5,9 @@
 //! no messages: its owner keeps each queue's FIFO beside it, by `NodeId`. Time is passed in, µs, and
 //! never runs backwards inside. The rules have numbers; each stands at the code that keeps it.
 
+// Ratios, debts and bounds of a rate are approximate by nature; tags and buckets are integers.
+#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss)]
+
 mod bucket;
 mod change;
 mod check;
@@ -143,7 +146,11 @@ impl Tree {
     /// Memory the tree holds, bytes.
     pub fn memory_bytes(&self) -> usize {
         let per_node = size_of::<Node>() + 2 * size_of::<u32>();
-        let heaps: usize = self.families.iter().map(|family| family.heap.memory_bytes()).sum();
+        let heaps: usize = self
+            .families
+            .iter()
+            .map(|family| family.heap.memory_bytes())
+            .sum();
         size_of::<Self>()
             + self.nodes.capacity() * per_node
             + self.families.capacity() * size_of::<Family>()

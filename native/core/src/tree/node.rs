@@ -66,7 +66,11 @@ pub struct NodeConfig {
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self { weight: 100, limits: Limits::default(), paused: false }
+        Self {
+            weight: 100,
+            limits: Limits::default(),
+            paused: false,
+        }
     }
 }
 
@@ -124,8 +128,12 @@ pub(super) struct Extra {
 }
 
 impl Extra {
-    pub const NOTHING: Self =
-        Self { bucket: None, rest_until_us: 0, in_flight_max: u32::MAX, head_cost: 1 };
+    pub const NOTHING: Self = Self {
+        bucket: None,
+        rest_until_us: 0,
+        in_flight_max: u32::MAX,
+        head_cost: 1,
+    };
 }
 
 /// Key of a child in its parent's heap: (S, tie), smallest first (rule 3).
@@ -174,11 +182,17 @@ impl Node {
         let (whole, remainder) = match i64::try_from(carried) {
             Ok(carried) => {
                 let weight = i64::from(self.weight);
-                (i128::from(carried.div_euclid(weight)), carried.rem_euclid(weight) as u16)
+                (
+                    i128::from(carried.div_euclid(weight)),
+                    carried.rem_euclid(weight) as u16,
+                )
             }
             Err(_) => {
                 let weight = i128::from(self.weight);
-                (carried.div_euclid(weight), carried.rem_euclid(weight) as u16)
+                (
+                    carried.div_euclid(weight),
+                    carried.rem_euclid(weight) as u16,
+                )
             }
         };
         self.tag = self.tag.saturating_add_signed(whole).max(self.tag.min(v));
@@ -225,7 +239,9 @@ impl Family {
 
     /// What V will be once the next child is picked: against it a node alone has no debt.
     pub fn v_now(&self) -> u128 {
-        self.heap.first().map_or(self.v, |first| self.v.max(first.key.0))
+        self.heap
+            .first()
+            .map_or(self.v, |first| self.v.max(first.key.0))
     }
 }
 
@@ -234,6 +250,11 @@ const SERVED: u64 = 1 << 63;
 /// Tie of a node that became backlogged since its last service: before all others, in order.
 pub(super) const fn fresh_tie(sequence: u64) -> u64 {
     sequence
+}
+
+/// Whether a node became backlogged since its last service.
+pub(super) const fn is_fresh(tie: u64) -> bool {
+    tie < SERVED
 }
 
 /// Tie of a node that was served: the least recently served first.

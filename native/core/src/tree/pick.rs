@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::cost::{Charge, averaged};
 use super::heap::Entry;
-use super::node::{Extra, Key, NONE, NodeId, ROOT, served_tie};
+use super::node::{Extra, Key, NONE, NodeId, ROOT, is_fresh, served_tie};
 use super::prefetch::prefetch;
 use super::trace::Choice;
 use super::{Picked, Tree};
@@ -39,7 +39,11 @@ impl Tree {
             *hold_us = averaged(*hold_us, held_us);
         }
         let actual = self.costs.units(charge.cost, held_us);
-        self.land(queue, i128::from(actual) - i128::from(self.units_now(charge)), now_us);
+        self.land(
+            queue,
+            i128::from(actual) - i128::from(self.units_now(charge)),
+            now_us,
+        );
     }
 
     /// A message was not attempted, or throttled: takes back its charge (rule 4). Tokens of buckets
@@ -71,7 +75,11 @@ impl Tree {
             self.look_ahead(best);
             let family = &mut self.families[family_id as usize];
             if family.heap.len() > 1 {
-                choice = Some(Choice { family: family_id, best, v: family.v });
+                choice = Some(Choice {
+                    family: family_id,
+                    best,
+                    v: family.v,
+                });
             }
             family.v = family.v.max(best.key.0);
             (id, family_id) = (best.node, best.family);
@@ -95,7 +103,10 @@ impl Tree {
     fn look_ahead_next(&self) {
         let mut family = &self.families[self.nodes[ROOT as usize].family as usize];
         for _ in 0..2 {
-            let next = family.heap.first().and_then(|first| self.families.get(first.family as usize));
+            let next = family
+                .heap
+                .first()
+                .and_then(|first| self.families.get(first.family as usize));
             let Some(next) = next else { return };
             family = next;
         }
@@ -127,7 +138,8 @@ impl Tree {
                 *share = below;
                 return entry;
             }
-            self.frontier.extend(family.heap.below(at as usize).map(look));
+            self.frontier
+                .extend(family.heap.below(at as usize).map(look));
         }
         // Only rounding of the shares gets here.
         *share = each * f64::from(nodes[first.node as usize].weight);
@@ -137,9 +149,15 @@ impl Tree {
     fn charge(&self, queue: NodeId) -> Charge {
         let node = &self.nodes[queue as usize];
         let cost = self.extra(node.extra).head_cost;
-        let hold_us = self.costs.guess_us(node.hold_us, self.nodes[ROOT as usize].hold_us);
+        let hold_us = self
+            .costs
+            .guess_us(node.hold_us, self.nodes[ROOT as usize].hold_us);
         let units = self.costs.units(cost, hold_us);
-        Charge { units, scale: self.scale as f32, cost }
+        Charge {
+            units,
+            scale: self.scale as f32,
+            cost,
+        }
     }
 
     /// What was charged, in the unit of now.
@@ -161,14 +179,20 @@ impl Tree {
             let node = &mut self.nodes[id as usize];
             node.due -= 1;
             node.in_flight += 1;
-            node.tie = tie;
-            if let Some(Extra { bucket: Some(bucket), .. }) =
-                self.extras.get_mut(node.extra as usize)
+            if let Some(Extra {
+                bucket: Some(bucket),
+                ..
+            }) = self.extras.get_mut(node.extra as usize)
             {
                 bucket.take(charge.cost, now_us);
             }
             if id != ROOT {
+                let (parent, newcomer) = (node.parent, is_fresh(node.tie));
                 node.charge(charge.units);
+                node.tie = tie;
+                if newcomer {
+                    self.newcomer_served(parent, charge.units);
+                }
                 self.tag_grew(id);
             }
             if self.nodes[id as usize].due == 0 {
@@ -184,6 +208,18 @@ impl Tree {
                 self.look_ahead(next);
             }
         }
+    }
+
+    /// Rule 3, extended: a newcomer served moves V on by cost/Σw of the eligible, itself included,
+    /// as fluid fair queueing would. Else V stands still while each message comes from a new sender
+    /// (each starts at V): simulated, an old sender of that tenant got 1 of 20,000 picks, and no
+    /// idle queue could be freed. It is 1/n of a message, so that F3 holds: moved by every pick, V
+    /// would be the mean of the tags and a quiet tenant would wait for half a round.
+    fn newcomer_served(&mut self, parent: NodeId, units: u64) {
+        let family = self.family_of_mut(parent);
+        // It is still counted: it leaves the heap, if it does, after it was charged.
+        debug_assert!(family.eligible_weight > 0);
+        family.v += u128::from(units / family.eligible_weight);
     }
 
     /// Ends a message's flight on its path and corrects what it was charged by `units`.

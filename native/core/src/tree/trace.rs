@@ -43,17 +43,30 @@ impl Tree {
                 let (debt, tie) = score(raw.runner_up_key);
                 (raw.runner_up, debt, tie)
             });
-            PickTrace { queue: raw.queue, score: score(raw.key), runner_up }
+            PickTrace {
+                queue: raw.queue,
+                score: score(raw.key),
+                runner_up,
+            }
         })
     }
 
     pub(super) fn trace(&mut self, queue: NodeId, choice: Option<Choice>) {
-        let mut raw =
-            Raw { queue, runner_up: NONE, v: 0, key: (0, 0), runner_up_key: (0, 0) };
+        let mut raw = Raw {
+            queue,
+            runner_up: NONE,
+            v: 0,
+            key: (0, 0),
+            runner_up_key: (0, 0),
+        };
         if let Some(Choice { family, best, v }) = choice {
             let heap = &self.families[family as usize].heap;
             let first = heap.at(0);
-            let other = if first.node == best.node { heap.second() } else { Some(first) };
+            let other = if first.node == best.node {
+                heap.second()
+            } else {
+                Some(first)
+            };
             (raw.v, raw.key) = (v, best.key);
             if let Some(other) = other {
                 raw.runner_up_key = other.key;

@@ -29,21 +29,35 @@ impl Random {
 pub const SECOND: u64 = 1_000_000;
 
 pub fn config() -> TreeConfig {
-    TreeConfig { limits: Limits::default(), fair_by: FairBy::Auto, lease_us: 60 * SECOND }
+    TreeConfig {
+        limits: Limits::default(),
+        fair_by: FairBy::Auto,
+        lease_us: 60 * SECOND,
+    }
 }
 
 pub fn rated(rate_per_sec: f64) -> TreeConfig {
-    let limits = Limits { rate_per_sec: Some(rate_per_sec), burst: 1, in_flight_max: None };
+    let limits = Limits {
+        rate_per_sec: Some(rate_per_sec),
+        burst: 1,
+        in_flight_max: None,
+    };
     TreeConfig { limits, ..config() }
 }
 
 pub fn slots(in_flight_max: u32) -> TreeConfig {
-    let limits = Limits { in_flight_max: Some(in_flight_max), ..Limits::default() };
+    let limits = Limits {
+        in_flight_max: Some(in_flight_max),
+        ..Limits::default()
+    };
     TreeConfig { limits, ..config() }
 }
 
 pub fn weight(weight: u32) -> NodeConfig {
-    NodeConfig { weight, ..NodeConfig::default() }
+    NodeConfig {
+        weight,
+        ..NodeConfig::default()
+    }
 }
 
 pub fn set(tree: &mut Tree, of: u32) -> NodeId {
@@ -53,7 +67,10 @@ pub fn set(tree: &mut Tree, of: u32) -> NodeId {
 /// A tenant of a weight with one queue; (tenant, queue).
 pub fn tenant(tree: &mut Tree, set: NodeId, of: u32) -> (NodeId, NodeId) {
     let tenant = tree.add(set, NodeKind::Tenant, weight(of), 0);
-    (tenant, tree.add(tenant, NodeKind::Queue, NodeConfig::default(), 0))
+    (
+        tenant,
+        tree.add(tenant, NodeKind::Queue, NodeConfig::default(), 0),
+    )
 }
 
 /// Picks and settles at once.
