@@ -1,0 +1,106 @@
+/**
+ * Reads what a shard stored and hands it to the native core in the order of replay: meta, states,
+ * log, batches (docs/exchange.md), in chunks of the journal's form.
+ */
+import { RECORD_VERSION } from '../protocol/records.ts';
+import type { Entry, Environment } from '../store/environment.ts';
+import { checkRecordVersion } from '../store/record.ts';
+import type { RecoveryFigures } from './tasks.ts';
+
+/** Where recovered records go. */
+export type TakeChunk = (chunk: Uint8Array) => void;
+
+const CHUNK_BYTES = 4 * 1024 * 1024;
+const COUNT_BYTES = 4;
+const ENTRY_HEADER_BYTES = 8;
+const PUT = 1;
+
+/** First byte of the keys, in the order of replay, and the name of their records. */
+const TABLES = [
+  [1, 'meta'],
+  [4, 'state'],
+  [3, 'log'],
+  [2, 'batch'],
+] as const;
+const BATCH = 2;
+const IDENTITY = 1;
+/** Place of a batch record's count of messages. */
+const BATCH_COUNT_AT = 26;
+
+/**
+ * Reads every record once.
+ *
+ * @throws RecordError when a record is damaged or newer than this daemon
+ */
+export function recover(environment: Environment, take: TakeChunk): RecoveryFigures {
+  const start = performance.now();
+  const figures = { records: 0, messages: 0, bytes: 0, ms: 0 };
+  const chunk = new Chunk(take);
+  refuseUnknownKeys(environment);
+  for (const [table, name] of TABLES) {
+    for (const entry of environment.range(Uint8Array.of(table), Uint8Array.of(table + 1))) {
+      if (table === 1 && entry.key[1] === IDENTITY) continue;
+      checkRecordVersion({ name, version: RECORD_VERSION }, entry.value[2] ?? 0);
+      chunk.put(entry);
+      figures.records += 1;
+      figures.bytes += entry.value.length;
+      if (table === BATCH) figures.messages += messagesOf(entry.value);
+    }
+  }
+  chunk.flush();
+  figures.ms = performance.now() - start;
+  return figures;
+}
+
+function refuseUnknownKeys(environment: Environment): void {
+  for (const [start, end] of [
+    [0, 1],
+    [5, 255],
+  ] as const) {
+    for (const { key } of environment.range(Uint8Array.of(start), Uint8Array.of(end))) {
+      throw new Error(
+        `the store holds a key this daemon does not know (${Buffer.from(key).toString('hex')}): ` +
+          'a newer daemon wrote it; start that one',
+      );
+    }
+  }
+}
+
+function messagesOf(record: Uint8Array): number {
+  if (record.length < BATCH_COUNT_AT + 2) return 0;
+  return (record[BATCH_COUNT_AT] as number) + ((record[BATCH_COUNT_AT + 1] as number) << 8);
+}
+
+/** Collects puts in the form of a journal and hands them on when 4 MiB are full. */
+class Chunk {
+  readonly #take: TakeChunk;
+  #bytes = new Uint8Array(CHUNK_BYTES);
+  #used = COUNT_BYTES;
+  #entries = 0;
+
+  constructor(take: TakeChunk) {
+    this.#take = take;
+  }
+
+  put({ key, value }: Entry): void {
+    const needed = ENTRY_HEADER_BYTES + key.length + value.length;
+    if (this.#used + needed > this.#bytes.length) this.flush();
+    if (this.#used + needed > this.#bytes.length)
+      this.#bytes = new Uint8Array(COUNT_BYTES + needed);
+    const at = this.#used;
+    this.#bytes.set([PUT, key.length, 0, 0], at);
+    new DataView(this.#bytes.buffer).setUint32(at + 4, value.length, true);
+    this.#bytes.set(key, at + ENTRY_HEADER_BYTES);
+    this.#bytes.set(value, at + ENTRY_HEADER_BYTES + key.length);
+    this.#used = at + needed;
+    this.#entries += 1;
+  }
+
+  flush(): void {
+    if (this.#entries === 0) return;
+    new DataView(this.#bytes.buffer).setUint32(0, this.#entries, true);
+    this.#take(this.#bytes.subarray(0, this.#used));
+    this.#used = COUNT_BYTES;
+    this.#entries = 0;
+  }
+}
