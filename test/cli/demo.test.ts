@@ -1,7 +1,7 @@
 // The demo's arithmetic: shares, percentiles, the outside ledger, what passes and what does not.
 import t from 'tap';
 import { runDemo } from '../../src/cli/demo/index.ts';
-import { Ledger } from '../../src/cli/demo/ledger.ts';
+import { type Delivered, Ledger } from '../../src/cli/demo/ledger.ts';
 import { fairness, measure, waitsOf } from '../../src/cli/demo/measure.ts';
 import { drawShares, drawTable } from '../../src/cli/demo/picture.ts';
 import { FLOOD_FACTOR, makePlan, ownedBySet, TENANTS } from '../../src/cli/demo/plan.ts';
@@ -108,7 +108,11 @@ const times = (...values: number[]): Float64Array => Float64Array.from(values);
 
 t.test('the ledger finds what was lost, doubled and never acknowledged', async (t) => {
   const ledger = new Ledger(20);
-  ledger.accept({ tenants: Uint8Array.of(0, 1, 1), ids: ids(1, 2, 200) });
+  ledger.accept({
+    tenants: Uint8Array.of(0, 1, 1),
+    ids: ids(1, 2, 200),
+    acceptedAt: times(1, 2, 3),
+  });
   const deliver = (...numbers: number[]): void =>
     ledger.deliver({
       tenants: Uint8Array.from(numbers.map(() => 1)),
@@ -124,7 +128,7 @@ t.test('the ledger finds what was lost, doubled and never acknowledged', async (
     duplicates: 1,
     unknown: 1,
   });
-  ledger.accept({ tenants: Uint8Array.of(1), ids: ids(9) });
+  ledger.accept({ tenants: Uint8Array.of(1), ids: ids(9), acceptedAt: times(9) });
   deliver(1, 200);
   t.strictSame(ledger.totals(), {
     accepted: 4,
@@ -134,15 +138,21 @@ t.test('the ledger finds what was lost, doubled and never acknowledged', async (
     unknown: 0,
   });
   t.equal(ledger.deliveries.length, 4, 'a second delivery of a message is not measured');
-  t.throws(() => ledger.accept({ tenants: Uint8Array.of(1), ids: ids(9) }), /one id/);
+  t.throws(
+    () => ledger.accept({ tenants: Uint8Array.of(1), ids: ids(9), acceptedAt: times(9) }),
+    /one id/,
+  );
 });
 
 /** Tenant 6 floods from 0 on; tenant 9, of the same set, sends one message now and then. */
 function deliveries() {
-  const all: { tenant: number; publishedAt: number; receivedAt: number }[] = [];
+  const all: Delivered[] = [];
   for (let ms = 0; ms < 1000; ms += 1) {
-    if (ms % 10 === 5) all.push({ tenant: 9, publishedAt: ms - 2, receivedAt: ms });
-    else all.push({ tenant: 6, publishedAt: 0, receivedAt: ms });
+    if (ms % 10 === 5) {
+      all.push({ tenant: 9, publishedAt: ms - 2, acceptedAt: ms - 1, receivedAt: ms });
+    } else {
+      all.push({ tenant: 6, publishedAt: 0, acceptedAt: 0, receivedAt: ms });
+    }
   }
   return all;
 }
@@ -165,6 +175,7 @@ t.test('unfair service shows', async (t) => {
   const late = Array.from({ length: 900 }, (_, index) => ({
     tenant: 9,
     publishedAt: 0,
+    acceptedAt: 0,
     receivedAt: 1000 + index,
   }));
   const unfair = [...deliveries(), ...late];

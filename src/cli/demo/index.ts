@@ -7,7 +7,7 @@ import { backloggedExpected, DemoRun } from './run.ts';
 
 const MESSAGES_DEFAULT = 60_000;
 const MESSAGES_MIN = 2000;
-const MESSAGES_MAX = 5_000_000;
+const MESSAGES_MAX = 2_000_000;
 const SECONDS_DEFAULT = 8;
 
 const HELP = `fairlead demo: shows that a flood by one tenant does not hurt the others

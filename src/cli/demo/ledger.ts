@@ -6,6 +6,8 @@ export interface AcceptedBlock {
   readonly tenants: Uint8Array;
   /** 16 bytes a message. */
   readonly ids: Uint8Array;
+  /** Milliseconds of the host's monotonic clock: the acknowledgement. */
+  readonly acceptedAt: Float64Array;
 }
 
 /** Columns of equal length: what the consumer was handed, in order of delivery. */
@@ -17,15 +19,18 @@ export interface DeliveredBlock {
   readonly receivedAt: Float64Array;
 }
 
-/** One delivery, in the order in which the consumer got them. */
-export interface Delivered {
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** One message; a time is infinite until it happened. */
+export interface Entry {
   readonly tenant: number;
-  readonly publishedAt: number;
-  readonly receivedAt: number;
+  acceptedAt: number;
+  publishedAt: number;
+  receivedAt: number;
 }
 
-const ACCEPTED = 1;
-const DELIVERED = 2;
+/** One delivery, in the order in which the consumer got them. */
+export type Delivered = Readonly<Entry>;
 
 export interface LedgerTotals {
   readonly accepted: number;
@@ -43,9 +48,8 @@ export class Ledger {
   readonly deliveries: Delivered[] = [];
   readonly acceptedByTenant: number[];
   readonly deliveredByTenant: number[];
-  readonly #seen = new Map<string, number>();
+  readonly #entries = new Map<string, Entry>();
   #accepted = 0;
-  #deliveredOnce = 0;
   #both = 0;
   #duplicates = 0;
 
@@ -54,51 +58,51 @@ export class Ledger {
     this.deliveredByTenant = new Array<number>(tenants).fill(0);
   }
 
-  accept({ tenants, ids }: AcceptedBlock): void {
-    const bytes = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength);
+  /** @throws Error when an id was acknowledged before: the daemon gave it to two messages */
+  accept({ tenants, ids, acceptedAt }: AcceptedBlock): void {
     tenants.forEach((tenant, index) => {
-      const state = this.#mark(bytes, index, ACCEPTED);
-      if ((state & ACCEPTED) !== 0) throw new Error('two messages were given one id');
+      const entry = this.#entry(ids, index, tenant);
+      if (entry.acceptedAt !== NEVER) throw new Error('two messages were given one id');
+      entry.acceptedAt = acceptedAt[index] ?? NEVER;
       this.#accepted += 1;
       this.acceptedByTenant[tenant] = (this.acceptedByTenant[tenant] ?? 0) + 1;
-      if ((state & DELIVERED) !== 0) this.#both += 1;
+      if (entry.receivedAt !== NEVER) this.#both += 1;
     });
   }
 
   deliver({ tenants, ids, publishedAt, receivedAt }: DeliveredBlock): void {
-    const bytes = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength);
     tenants.forEach((tenant, index) => {
-      const state = this.#mark(bytes, index, DELIVERED);
-      if ((state & DELIVERED) !== 0) {
+      const entry = this.#entry(ids, index, tenant);
+      if (entry.receivedAt !== NEVER) {
         this.#duplicates += 1;
         return;
       }
-      this.#deliveredOnce += 1;
-      if ((state & ACCEPTED) !== 0) this.#both += 1;
+      entry.publishedAt = publishedAt[index] ?? NEVER;
+      entry.receivedAt = receivedAt[index] ?? NEVER;
+      this.deliveries.push(entry);
       this.deliveredByTenant[tenant] = (this.deliveredByTenant[tenant] ?? 0) + 1;
-      this.deliveries.push({
-        tenant,
-        publishedAt: publishedAt[index] ?? 0,
-        receivedAt: receivedAt[index] ?? 0,
-      });
+      if (entry.acceptedAt !== NEVER) this.#both += 1;
     });
   }
 
   totals(): LedgerTotals {
+    const delivered = this.deliveries.length;
     return {
       accepted: this.#accepted,
-      delivered: this.#deliveredOnce,
+      delivered,
       lost: this.#accepted - this.#both,
       duplicates: this.#duplicates,
-      unknown: this.#deliveredOnce - this.#both,
+      unknown: delivered - this.#both,
     };
   }
 
-  /** Sets the flag and returns what was known before. The key is the id as 16 one-byte characters. */
-  #mark(ids: Buffer, index: number, flag: number): number {
-    const key = ids.toString('latin1', index * 16, index * 16 + 16);
-    const before = this.#seen.get(key) ?? 0;
-    this.#seen.set(key, before | flag);
-    return before;
+  #entry(ids: Uint8Array, index: number, tenant: number): Entry {
+    const key = Buffer.from(ids.buffer, ids.byteOffset + index * 16, 16).toString('latin1');
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      entry = { tenant, acceptedAt: NEVER, publishedAt: NEVER, receivedAt: NEVER };
+      this.#entries.set(key, entry);
+    }
+    return entry;
   }
 }

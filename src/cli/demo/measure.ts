@@ -24,7 +24,7 @@ export interface Measure {
   readonly shareErrorMax: number;
 }
 
-/** Fewer waiting than this may all be on the way between publisher and daemon. */
+/** Fewer waiting than this may all be on their way to the consumer. */
 const BACKLOG_MIN = 5;
 
 /**
@@ -37,9 +37,10 @@ export function measure(deliveries: readonly Delivered[], span: Span): Measure {
   const inside = deliveries.slice(first, end);
   const leastWaiting = leastWaitingByTenant(deliveries, span);
   const got = countByTenant(inside);
-  // What came out later but was there before the end, waited at the end.
+  // What came out later but was acknowledged before the end, waited at the end. What was only on
+  // its way to the daemon then could not have been served.
   const left = countByTenant(
-    deliveries.slice(end).filter(({ publishedAt }) => publishedAt < span.toMs),
+    deliveries.slice(end).filter(({ acceptedAt }) => acceptedAt < span.toMs),
   );
   const demands = got.map((count, index) => count + (left[index] ?? 0));
   const owed = ownedBySet(inside.length, demands);
@@ -88,15 +89,15 @@ function countByTenant(deliveries: readonly Delivered[]): number[] {
   return counts;
 }
 
-/** For each tenant the least number that was published and not yet delivered within the span. */
+/** For each tenant the least number that was acknowledged and not yet delivered within the span. */
 function leastWaitingByTenant(deliveries: readonly Delivered[], span: Span): number[] {
   return TENANTS.map((_, tenant) => {
     const own = deliveries.filter((each) => each.tenant === tenant);
-    const published = own.map(({ publishedAt }) => publishedAt).sort((a, b) => a - b);
+    const accepted = own.map(({ acceptedAt }) => acceptedAt).sort((a, b) => a - b);
     let arrived = 0;
     let least = Number.POSITIVE_INFINITY;
     own.forEach(({ receivedAt }, index) => {
-      while ((published[arrived] ?? Number.POSITIVE_INFINITY) <= receivedAt) arrived += 1;
+      while ((accepted[arrived] ?? Number.POSITIVE_INFINITY) <= receivedAt) arrived += 1;
       if (receivedAt >= span.fromMs && receivedAt < span.toMs) {
         least = Math.min(least, arrived - index - 1);
       }

@@ -66,11 +66,15 @@ export const FLOOD_FACTOR = 100;
 const BUSY_SURPLUS = 1.25;
 /** Sends this long before the measured window begins, so that backlogs stand and nothing is cold. */
 const WARM_UP_SECONDS = 1.5;
+/** The base is measured for this part of the window's time. */
 const BASE_PART = 0.6;
+const BURST_SECONDS = 0.1;
 
 export interface Plan {
   readonly messages: number;
   readonly ratePerSec: number;
+  /** Room of the destination's bucket: what a stall of the host held up is caught up after it. */
+  readonly burst: number;
   readonly warmUpMs: number;
   readonly baseMs: number;
   readonly windowMs: number;
@@ -96,6 +100,7 @@ export function makePlan(messages: number, windowSeconds: number): Plan {
   return {
     messages,
     ratePerSec,
+    burst: Math.ceil(ratePerSec * BURST_SECONDS),
     warmUpMs: WARM_UP_SECONDS * 1000,
     baseMs: baseSeconds * 1000,
     windowMs: windowSeconds * 1000,

@@ -21,6 +21,7 @@ export class Publishing {
   #unanswered = 0;
   #ids: string[] = [];
   #ofTenant: number[] = [];
+  #acceptedAt: number[] = [];
   readonly #refused = new Map<string, number>();
 
   constructor(
@@ -77,6 +78,7 @@ export class Publishing {
         this.#unanswered -= 1;
         this.#ids.push(id);
         this.#ofTenant.push(tenant);
+        this.#acceptedAt.push(hostMs());
       },
       ({ error }: FairleadClientError) => {
         this.#unanswered -= 1;
@@ -90,8 +92,11 @@ export class Publishing {
     this.#refused.clear();
     if (this.#ids.length === 0) return;
     const ids = Buffer.from(this.#ids.join(''), 'hex');
-    this.#say({ is: 'accepted', block: { tenants: Uint8Array.from(this.#ofTenant), ids } });
+    const tenants = Uint8Array.from(this.#ofTenant);
+    const acceptedAt = Float64Array.from(this.#acceptedAt);
+    this.#say({ is: 'accepted', block: { tenants, ids, acceptedAt } });
     this.#ids = [];
     this.#ofTenant = [];
+    this.#acceptedAt = [];
   }
 }

@@ -95,8 +95,8 @@ export class DemoRun {
   }
 
   async #configure(daemon: DaemonProcess): Promise<void> {
-    const { ratePerSec } = this.#plan;
-    await daemon.put(`destinations/${DESTINATION}`, { ratePerSec, burst: 1 });
+    const { ratePerSec, burst } = this.#plan;
+    await daemon.put(`destinations/${DESTINATION}`, { ratePerSec, burst });
     for (const { name, weight } of SETS) await daemon.put(`sets/${name}`, { weight });
     for (const { name, set, weight } of TENANTS)
       await daemon.put(`tenants/${name}`, { set, weight });
