@@ -87,7 +87,7 @@ pub struct SettleHead {
 /// One entry of `settle`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    pub delivery: u32,
+    pub delivery: u64,
     /// At most `OUTCOME_NOT_ATTEMPTED`.
     pub outcome: u8,
     /// At most `SCOPE_SENDER`; `SCOPE_GATEWAY` if none was given.
@@ -439,7 +439,7 @@ impl<'a> Decoder<'a> {
     fn outcome(&mut self) -> Result<Outcome, Fault> {
         let head = self.field("outcome", |reader| reader.peek())?;
         if !matches!(head, 0x90..=0x9f | 0xdc | 0xdd) {
-            let delivery = self.field("delivery", Reader::uint32)?;
+            let delivery = self.field("delivery", Reader::uint)?;
             let (outcome, scope) = (OUTCOME_SENT, SCOPE_GATEWAY);
             return Ok(Outcome {
                 delivery,
@@ -451,7 +451,7 @@ impl<'a> Decoder<'a> {
         }
         let fields = self.field("outcome", Reader::array_len)?;
         need(fields, 2, "outcome")?;
-        let delivery = self.field("delivery", Reader::uint32)?;
+        let delivery = self.field("delivery", Reader::uint)?;
         let outcome = self.field("outcome", |reader| at_most(reader, OUTCOME_NOT_ATTEMPTED))?;
         let code = self.optional(fields, 3, "code", Reader::uint32)?;
         let retry_after_ms = self.optional(fields, 4, "retryAfterMs", Reader::uint)?;

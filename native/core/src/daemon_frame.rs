@@ -39,7 +39,7 @@ pub struct ErrorDetails<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Counts from 1 on each connection.
-    pub delivery: u32,
+    pub delivery: u64,
     pub id: MessageId,
     /// From 1.
     pub attempt: u32,
@@ -145,7 +145,7 @@ pub fn write_deliver_header(out: &mut Vec<u8>, subscription: u32, count: usize) 
 }
 
 /// Bytes that `write_delivery` adds to those of the body, at most.
-pub const DELIVERY_BYTES_MAX: usize = 1 + 5 + 18 + 5 + 9 + 2 + 1;
+pub const DELIVERY_BYTES_MAX: usize = 1 + 9 + 18 + 5 + 9 + 2 + 1;
 
 /// `[delivery, message id, tenant, sender, recipient, payload, attempt, accepted, flags, nil]`;
 /// `body` is the four values in the middle as a record holds them.
@@ -154,7 +154,7 @@ pub fn write_delivery(out: &mut Vec<u8>, delivery: &Delivery, body: &[u8]) {
     // One check of the room instead of one a push: 130 → 78 ns a delivery.
     out.reserve(DELIVERY_BYTES_MAX + body.len());
     write_array_len(out, 10);
-    write_uint(out, delivery.delivery.into());
+    write_uint(out, delivery.delivery);
     write_message_id(out, &delivery.id);
     out.extend_from_slice(body);
     write_uint(out, delivery.attempt.into());

@@ -183,7 +183,7 @@ fn encode_daemon(meaning: &Value) -> Vec<u8> {
             write_deliver_header(&mut out, number("subscription"), deliveries.len());
             for delivery in deliveries {
                 let fixed = Delivery {
-                    delivery: uint32(&delivery["delivery"]),
+                    delivery: uint(&delivery["delivery"]),
                     id: id(&delivery["messageId"]),
                     attempt: uint32(&delivery["attempt"]),
                     accepted_ms: uint(&delivery["acceptedMs"]),

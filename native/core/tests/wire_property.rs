@@ -247,7 +247,7 @@ proptest! {
         let frame = settle_frame(&deliveries);
         let mut outcomes = Vec::new();
         decode_settle(&frame, &mut outcomes).expect("the frame is right");
-        prop_assert_eq!(outcomes.iter().map(|it| it.delivery).collect::<Vec<_>>(), deliveries);
+        prop_assert_eq!(outcomes.iter().map(|it| it.delivery as u32).collect::<Vec<_>>(), deliveries);
         prop_assert!(outcomes.iter().all(|it| it.outcome == 2 && it.code == Some(7)));
         for end in 0..frame.len() {
             let error = decode_settle(&frame[..end], &mut outcomes).expect_err("the frame is cut");
@@ -265,7 +265,7 @@ proptest! {
         let (delivery, attempt, accepted_ms, flags) = numbers;
         let id = MessageId::new(1, 2, 3, 4);
         let mut out = Vec::new();
-        let fixed = Delivery { delivery, id, attempt, accepted_ms, flags };
+        let fixed = Delivery { delivery: delivery.into(), id, attempt, accepted_ms, flags };
         write_delivery(&mut out, &fixed, &body);
         prop_assert!(out.len() <= DELIVERY_BYTES_MAX + body.len());
         let mut reader = Reader::new(&out);

@@ -162,9 +162,8 @@ impl Shard {
                 .map(|place| record.message(place).body)
                 .ok_or_else(|| Fatal::State(format!("{:x} is not in its record", handed.key)))?;
             let batch = batches::batch_of(handed.key);
-            #[allow(clippy::useless_conversion)]
             let delivery = Delivery {
-                delivery: handed.delivery as _,
+                delivery: handed.delivery,
                 id: MessageId::new(handed.hash, self.options.shard, batch, index),
                 attempt: handed.attempt,
                 accepted_ms: handed.accepted_ms,

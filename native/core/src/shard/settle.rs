@@ -61,8 +61,7 @@ impl Shard {
             let Some(client) = self.connections.get_mut(&connection) else {
                 break;
             };
-            #[allow(clippy::useless_conversion)]
-            let Some(slot) = client.take(outcome.delivery.into(), subscription) else {
+            let Some(slot) = client.take(outcome.delivery, subscription) else {
                 continue;
             };
             applied += 1;
