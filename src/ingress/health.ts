@@ -22,6 +22,14 @@ export function healthRoutes({
   metricsScope,
 }: HealthOptions): Route[] {
   const noStore = { 'cache-control': 'no-store' };
+  // Scrapes at the same time share one collection, so that no crowd of them costs the shards more.
+  let underway: Promise<MetricFamily[]> | undefined;
+  const collectOnce = (): Promise<MetricFamily[]> => {
+    underway ??= collect().finally(() => {
+      underway = undefined;
+    });
+    return underway;
+  };
   return [
     {
       method: 'GET',
@@ -47,7 +55,7 @@ export function healthRoutes({
       scope: metricsScope,
       always: true,
       handler: async (): Promise<HttpReply> => {
-        const text = encodeMetrics(await collect());
+        const text = encodeMetrics(await collectOnce());
         return { status: 200, text, headers: { 'content-type': METRICS_CONTENT_TYPE, ...noStore } };
       },
     },
