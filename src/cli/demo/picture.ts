@@ -14,7 +14,7 @@ export interface Row {
 }
 
 const HEAD = ['tenant', 'set', 'weight', 'waiting', 'sent', 'owed', 'got', 'p50 ms', 'p99 ms'];
-const WIDTHS = [10, 7, 7, 9, 9, 8, 8, 9, 9];
+const WIDTHS = [11, 6, 6, 8, 8, 7, 7, 8, 8];
 const BAR_WIDTH = 40;
 
 /** The table of tenants; `sent` is what publishers saw acknowledged. */
