@@ -120,6 +120,8 @@ class Daemon implements StartedDaemon {
     const routes = restRoutes({ entities, shards, status });
     this.#ingress = await this.#openIngress({ auth, directory: entities, routes });
     await this.#watchDisk(this.#pool);
+    // A first exchange, so that what was recovered shows in the counters.
+    await this.checkShards();
     this.#url = urlOf(config, this.port);
     this.#ingress.setReady(true);
   }
@@ -183,9 +185,11 @@ class Daemon implements StartedDaemon {
   #openEntities({ mainPath }: DataDirectory): EntityTable {
     const store = EntityStore.open(mainPath, this.#options.config.durability);
     this.#closers.push(() => store.close());
-    const guard = async <T>(write: Promise<T>): Promise<T> => {
+    const guard = async <T>(write: () => Promise<T>): Promise<T> => {
+      // A kept-alive connection may still bring a request while everything closes.
+      if (this.#stopped !== undefined) throw new FairleadError('goingAway');
       try {
-        return await write;
+        return await write();
       } catch (error) {
         if (!(error instanceof FairleadError)) this.#onFatal(error as Error);
         throw error;
@@ -193,8 +197,8 @@ class Daemon implements StartedDaemon {
     };
     return {
       list: (kind) => store.list(kind),
-      put: (kind, name, value) => guard(store.put(kind, name, value)),
-      remove: (kind, name) => guard(store.remove(kind, name)),
+      put: (kind, name, value) => guard(() => store.put(kind, name, value)),
+      remove: (kind, name) => guard(() => store.remove(kind, name)),
     };
   }
 

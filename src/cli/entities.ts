@@ -50,7 +50,8 @@ export async function putEntity(
   const given = options.jsonBody === undefined ? {} : parseBody(options.jsonBody);
   const flags: Record<string, unknown> = {};
   for (const field of fieldsOf(word)) {
-    if (options[field.name] !== undefined) flags[field.name] = options[field.name];
+    const text = options[field.name];
+    if (typeof text === 'string') flags[field.name] = field.parse(text);
   }
   show(await api.request({ method: 'PUT', path, body: { ...kept, ...given, ...flags } }), options);
 }

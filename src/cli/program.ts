@@ -125,7 +125,7 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
     .argument('<name>')
     .option('--json-body <json>', 'fields as a JSON object; - reads it from standard input')
     .option('--keep', 'fields that are not named keep their values');
-  for (const { flag, meaning, parse } of fieldsOf(word)) put.option(flag, meaning, parse);
+  for (const { flag, meaning } of fieldsOf(word)) put.option(flag, meaning);
   put
     .addHelpText(
       'after',

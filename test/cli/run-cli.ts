@@ -1,0 +1,75 @@
+// Runs the command from source, as a child process with a clean environment.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const root = join(import.meta.dirname, '../..');
+const command = ['--import', import.meta.resolve('tsx'), join(root, 'src/main.ts')];
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+}
+
+function start(args: readonly string[], { env = {} }: CliOptions): ChildProcess {
+  const inherited = { PATH: process.env.PATH ?? '' };
+  return spawn(process.execPath, [...command, ...args], { env: { ...inherited, ...env } });
+}
+
+/** Runs one command to its end. */
+export async function runCli(
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<CliResult> {
+  const child = start(args, options);
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  child.stdin?.end(options.input ?? '');
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
+}
+
+export interface RunningDaemon {
+  readonly url: string;
+  readonly token: string;
+  readonly dataDir: string;
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** Sends the signal and waits for the end; returns the exit code. */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts `fairlead dev --json` and waits for its line. */
+export async function startDev(args: readonly string[] = []): Promise<RunningDaemon> {
+  const child = start(['dev', '--json', ...args], {});
+  const closed = once(child, 'close') as Promise<[number | null]>;
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  if (child.stdout === null) throw new Error('the child has no standard output');
+  const lines = createInterface({ input: child.stdout });
+  const first = await Promise.race([
+    once(lines, 'line').then(([line]) => line as string),
+    closed.then(([code]) => Promise.reject(new Error(`dev ended with ${code}: ${stderr}`))),
+  ]);
+  const ready = JSON.parse(first) as Pick<RunningDaemon, 'url' | 'token' | 'dataDir' | 'pid'>;
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    child.kill(signal);
+    return (await closed)[0];
+  };
+  return { ...ready, child, end };
+}
