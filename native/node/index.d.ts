@@ -44,6 +44,13 @@ export declare function instanceId(): number
  */
 export declare function lockFile(path: string): number
 
+/**
+ * Sends `state` (lines such as `READY=1`) to the socket named by `NOTIFY_SOCKET`.
+ *
+ * Returns false when there is none, as without systemd.
+ */
+export declare function notify(state: string): boolean
+
 /** What a shard is made with. */
 export interface ShardOptions {
   shard: number

@@ -3,9 +3,6 @@ import type { Logger } from '../base/logger.ts';
 import type { StartedDaemon } from '../daemon.ts';
 import { native } from '../native.ts';
 
-/** An addon built without it leaves the service manager untold. */
-const { notify } = native as { notify?: (state: string) => boolean };
-
 export class ServiceManager {
   readonly #logger: Logger;
   #watchdog: NodeJS.Timeout | undefined;
@@ -36,7 +33,10 @@ export class ServiceManager {
   }
 
   #tell(state: string): void {
-    if (process.env.NOTIFY_SOCKET === undefined) return;
-    if (notify?.(state) !== true) this.#logger.warn({ state }, 'the service manager was not told');
+    try {
+      native.notify(state);
+    } catch (error) {
+      this.#logger.warn({ err: error, state }, 'the service manager was not told');
+    }
   }
 }

@@ -3,6 +3,7 @@
 //! Every export catches panics (`catch_unwind`); without that a panic aborts the process.
 //! Statics of this library are shared by all threads of the process, the workers too.
 
+mod notify;
 mod shard;
 
 use napi_derive::napi;
