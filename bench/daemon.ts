@@ -79,6 +79,11 @@ export class DaemonProcess {
     });
   }
 
+  /** Queues of a destination that hold something, one at most: shows that its shard answers. */
+  async explain(destination: string): Promise<unknown> {
+    return await this.#request(`/v1/destinations/${destination}/explain?limit=1`, {});
+  }
+
   /** Sums over all shards; `flushMs` is that of the slowest. */
   async status(): Promise<ShardSums> {
     const { shards } = (await this.#request('/v1/status', {})) as { shards: ShardSums[] };

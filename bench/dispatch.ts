@@ -25,6 +25,13 @@ export interface Pace {
   readonly generators: number;
 }
 
+/** Looks at the daemon while the closed loop of a row runs. */
+export interface Observer {
+  readonly nodeArgs: readonly string[];
+  /** Called before the rounds; what it returns is called after them. */
+  start(daemon: DaemonProcess): Promise<() => Promise<void>>;
+}
+
 export interface DispatchResult {
   readonly scope: 'dispatch';
   readonly name: string;
@@ -62,9 +69,12 @@ export interface DispatchResult {
 export async function* measureRow(
   row: DispatchRow,
   pace: Pace,
+  observer?: Observer,
 ): AsyncGenerator<DispatchResult, void> {
   const dataDir = makeDataDirectory();
-  const daemon = await DaemonProcess.start({ durability: row.durability, dataDir });
+  const { durability } = row;
+  const { nodeArgs } = observer ?? {};
+  const daemon = await DaemonProcess.start({ durability, dataDir, nodeArgs });
   const generators: GeneratorProcess[] = [];
   try {
     await setUp(daemon, pace.generators);
@@ -77,9 +87,11 @@ export async function* measureRow(
     const frames = Math.ceil(CHECKED_MESSAGES / row.messagesPerFrame);
     for (const generator of generators) await generator.check(frames);
     await daemon.untilEmpty();
+    const stopObserving = await observer?.start(daemon);
     const closed = await measure(row, pace, daemon, generators);
+    await stopObserving?.();
     yield closed;
-    if (row.halfLoad) {
+    if (row.halfLoad && observer === undefined) {
       const ratePerSec = closed.messagesPerSec * HALF_LOAD;
       yield await measure(row, pace, daemon, generators, ratePerSec);
     }

@@ -59,6 +59,8 @@ export async function measureRestart(messages: number): Promise<RestartResult> {
     daemon = await starting;
     const memory: ProcessMemory = daemon.memory();
     const dataMiB = diskBytes(dataDir) / MIB;
+    // The status shows what the shard's last exchange left, so there has to be one.
+    await daemon.explain(shape.destination);
     await expectWaiting(daemon, messages);
 
     await daemon.put('destinations', shape.destination, {});
@@ -104,7 +106,7 @@ async function untilReady(url: string): Promise<void> {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
