@@ -63,6 +63,8 @@ const arrows: ArrowRules = {
     zod: ['config', 'dispatch/'],
     // Only for trusted data, so only where the message tables are.
     msgpackr: ['protocol/'],
+    // The SDK's socket where the platform has none (Node 20).
+    ws: ['client/'],
     // Outgoing HTTP goes through the guard against server-side request forgery.
     undici: ['outbound/'],
   },
