@@ -65,7 +65,7 @@ impl Shard {
             retry_after_ms,
         };
         self.reply(connection, |out| {
-            write_error(out, id, code, message, &details)
+            write_error(out, id, code, message, &details);
         });
     }
 

@@ -186,6 +186,8 @@ struct OpenBatch {
     accepted: u32,
 }
 
+// Its flags are independent of each other: no state machine hides in them.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Shard {
     options: Options,
     names: NameHash,

@@ -53,11 +53,9 @@ impl CostModel {
         let by_time = || (u64::from(hold_us.max(HOLD_MIN_US)) << 32) / u64::from(self.slots.max(1));
         match self.fair_by {
             FairBy::Time => by_time(),
-            FairBy::Cost if self.per_cost == 0 => messages,
-            FairBy::Cost => by_rate,
             FairBy::Auto if self.slots != 0 => by_rate.max(by_time()),
-            FairBy::Auto if self.per_cost == 0 => messages,
-            FairBy::Auto => by_rate,
+            FairBy::Cost | FairBy::Auto if self.per_cost == 0 => messages,
+            FairBy::Cost | FairBy::Auto => by_rate,
         }
     }
 

@@ -179,21 +179,18 @@ impl Node {
             return;
         }
         let carried = units + i128::from(self.remainder);
-        let (whole, remainder) = match i64::try_from(carried) {
-            Ok(carried) => {
-                let weight = i64::from(self.weight);
-                (
-                    i128::from(carried.div_euclid(weight)),
-                    carried.rem_euclid(weight) as u16,
-                )
-            }
-            Err(_) => {
-                let weight = i128::from(self.weight);
-                (
-                    carried.div_euclid(weight),
-                    carried.rem_euclid(weight) as u16,
-                )
-            }
+        let (whole, remainder) = if let Ok(carried) = i64::try_from(carried) {
+            let weight = i64::from(self.weight);
+            (
+                i128::from(carried.div_euclid(weight)),
+                carried.rem_euclid(weight) as u16,
+            )
+        } else {
+            let weight = i128::from(self.weight);
+            (
+                carried.div_euclid(weight),
+                carried.rem_euclid(weight) as u16,
+            )
         };
         self.tag = self.tag.saturating_add_signed(whole).max(self.tag.min(v));
         self.remainder = remainder;

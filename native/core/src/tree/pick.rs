@@ -35,8 +35,8 @@ impl Tree {
         let now_us = self.advance(now_us);
         let held_us = u32::try_from(held_us).unwrap_or(u32::MAX);
         for id in [queue, ROOT] {
-            let hold_us = &mut self.nodes[id as usize].hold_us;
-            *hold_us = averaged(*hold_us, held_us);
+            let average = &mut self.nodes[id as usize].hold_us;
+            *average = averaged(*average, held_us);
         }
         let actual = self.costs.units(charge.cost, held_us);
         self.land(
