@@ -1,0 +1,234 @@
+//! One shard on a workbench: entries are laid out, `step` takes them and stores what it gives.
+
+use crate::disk::{self, Pages};
+use crate::entities::{self, Change, Destination, Entities};
+use crate::wire::{self, Frame, Publishing, Said};
+use fairlead_core::exchange::{InputEntry, InputOp, write_input};
+use fairlead_core::shard::{Options, Shard};
+
+pub const SECOND_US: u64 = 1_000_000;
+
+pub const PLAIN: Destination = Destination { lease_ms: 30_000, ..entities::PLAIN };
+
+/// A delivery as its gateway took it.
+#[derive(Debug)]
+pub struct Took {
+    pub number: u32,
+    pub delivery: u64,
+    pub tenant: String,
+    pub recipient: String,
+    pub attempt: u32,
+    pub flags: u8,
+}
+
+pub struct Bench {
+    pub shard: Shard,
+    pub now_us: u64,
+    pub pages: Pages,
+    pub entities: Entities,
+    cache_bytes: usize,
+    entries: Vec<(InputOp, u32, Vec<u8>)>,
+    exchange: u64,
+    next_id: u32,
+    effects: Vec<u8>,
+    /// Of the last step.
+    pub journal: Vec<u8>,
+    pub counters: [u64; 16],
+    pub wake_after_ms: u32,
+    pub wants: usize,
+    pub deliver_bytes: usize,
+    pub frame_bytes_max: usize,
+    pub errors: Vec<u32>,
+    pub json: Vec<String>,
+}
+
+fn new_shard(now_us: u64, cache_bytes: usize) -> Shard {
+    let options = Options { shard: 0, boot_id: 1, hash_key: [7; 16], now_us };
+    Shard::with_cache_bytes(options, cache_bytes)
+}
+
+impl Bench {
+    pub fn new(changes: &[Change]) -> Self {
+        Self::with_cache(changes, 32 << 20)
+    }
+
+    pub fn with_cache(changes: &[Change], cache_bytes: usize) -> Self {
+        let now_us = 1_700_000_000 * SECOND_US;
+        let mut bench = Self {
+            shard: new_shard(now_us, cache_bytes),
+            now_us,
+            pages: Pages::default(),
+            entities: Entities::default(),
+            cache_bytes,
+            entries: Vec::new(),
+            exchange: 0,
+            next_id: 0,
+            effects: Vec::new(),
+            journal: Vec::new(),
+            counters: [0; 16],
+            wake_after_ms: 0,
+            wants: 0,
+            deliver_bytes: 0,
+            frame_bytes_max: 0,
+            errors: Vec::new(),
+            json: Vec::new(),
+        };
+        for change in changes {
+            bench.entities.apply(change);
+        }
+        bench.restart();
+        bench
+    }
+
+    /// The process ends and a new one recovers what is stored.
+    pub fn restart(&mut self) {
+        self.entries.clear();
+        self.exchange = 0;
+        self.shard = new_shard(self.now_us, self.cache_bytes);
+        self.shard.configure(self.now_us, &self.entities.input()).expect("configure");
+        for chunk in disk::chunks(&self.pages, 1 << 20) {
+            self.shard.recover(self.now_us, &chunk).expect("recover");
+        }
+        self.shard.recover_finish(self.now_us).expect("the end of recovery");
+        self.shard.check();
+    }
+
+    fn id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn frame(&mut self, connection: u32, bytes: Vec<u8>) {
+        self.entries.push((InputOp::Frame, connection, bytes));
+    }
+
+    pub fn connect(&mut self, connection: u32, scopes: u8) {
+        self.entries.push((InputOp::Connect, connection, wire::connect(scopes, None)));
+    }
+
+    pub fn configure(&mut self, change: &Change) {
+        self.entities.apply(change);
+        self.entries.push((InputOp::Configure, 0, change.bytes()));
+    }
+
+    pub fn request(&mut self, op: InputOp, bytes: &[u8]) {
+        let id = self.id();
+        self.entries.push((op, id, bytes.to_vec()));
+    }
+
+    pub fn subscribe(&mut self, connection: u32, number: u32, destination: usize, credit: u32) {
+        let name = entities::destination_name(destination);
+        let id = self.id();
+        self.frame(connection, wire::subscribe(id, number, &name, credit));
+    }
+
+    pub fn credit(&mut self, connection: u32, number: u32, add: u32) {
+        self.frame(connection, wire::credit(0, number, add));
+    }
+
+    pub fn settle(&mut self, connection: u32, number: u32, said: &[Said]) {
+        self.frame(connection, wire::settle(0, number, said, true));
+    }
+
+    /// Messages as (tenant, sender, recipient, bytes of payload).
+    pub fn publish(
+        &mut self,
+        connection: u32,
+        destination: usize,
+        messages: &[(&str, &str, &str, usize)],
+    ) {
+        let payload = vec![b'x'; messages.iter().map(|message| message.3).max().unwrap_or(0)];
+        let messages: Vec<Publishing<'_>> = messages
+            .iter()
+            .map(|(tenant, sender, recipient, bytes)| Publishing {
+                tenant: Some(tenant),
+                sender: Some(sender),
+                recipient,
+                payload: &payload[..*bytes],
+                as_str: false,
+                options: 0,
+            })
+            .collect();
+        let id = self.id();
+        let name = entities::destination_name(destination);
+        self.frame(connection, wire::publish(id, &name, &messages));
+    }
+
+    /// Takes what was laid out; deliveries in the order of their frames.
+    pub fn step(&mut self) -> Vec<Took> {
+        self.exchange += 1;
+        let laid = std::mem::take(&mut self.entries);
+        let entries: Vec<InputEntry<'_>> = laid
+            .iter()
+            .map(|(op, connection, bytes)| InputEntry { op: *op, connection: *connection, bytes })
+            .collect();
+        let input = write_input(self.exchange, &entries);
+        let output = self.shard.step(self.now_us, self.exchange - 1, &input).expect("a step");
+        self.wants = output.wants.len() / 9;
+        for (index, key) in output.wants.chunks(9).enumerate() {
+            self.shard.provide(index, &self.pages[key]).expect("a record");
+        }
+        disk::apply(&mut self.pages, &output.journal);
+        self.journal = output.journal;
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut written = self.shard.emit(&mut effects).expect("emit");
+        if let Err(needed) = written {
+            effects.resize(needed, 0);
+            written = self.shard.emit(&mut effects).expect("emit");
+        }
+        let took = self.read(&effects[..written.expect("room enough")]);
+        self.effects = effects;
+        took
+    }
+
+    fn read(&mut self, effects: &[u8]) -> Vec<Took> {
+        let effects = wire::parse_effects(effects);
+        self.counters = effects.counters;
+        self.wake_after_ms = effects.wake_after_ms;
+        (self.deliver_bytes, self.frame_bytes_max) = (0, 0);
+        self.errors.clear();
+        self.json.clear();
+        let mut took = Vec::new();
+        for effect in &effects.entries {
+            if effect.op == 2 {
+                self.json.push(String::from_utf8(effect.bytes.to_vec()).expect("UTF-8"));
+                continue;
+            }
+            match wire::parse_frame(effect.bytes) {
+                Frame::Ok { .. } => {}
+                Frame::Error { code, .. } => self.errors.push(code),
+                Frame::Deliver { subscription, deliveries } => {
+                    self.deliver_bytes += effect.bytes.len();
+                    self.frame_bytes_max = self.frame_bytes_max.max(effect.bytes.len());
+                    took.extend(deliveries.iter().map(|got| Took {
+                        number: subscription,
+                        delivery: got.delivery,
+                        tenant: got.tenant.to_owned(),
+                        recipient: got.recipient.to_owned(),
+                        attempt: got.attempt,
+                        flags: got.flags,
+                    }));
+                }
+            }
+        }
+        took
+    }
+
+    pub fn check(&self) {
+        self.shard.check();
+    }
+
+    /// A whole checkpoint, and the deletes after it.
+    pub fn checkpoint(&mut self) {
+        self.request(InputOp::Checkpoint, &[]);
+        self.step();
+        while self.wake_after_ms == 0 {
+            self.step();
+        }
+    }
+
+    /// Bytes of the stored log.
+    pub fn log_bytes(&self) -> usize {
+        self.pages.range(vec![3]..vec![4]).map(|(_, value)| value.len()).sum()
+    }
+}
