@@ -11,8 +11,12 @@ import { type Pace, shapeOf } from './dispatch.ts';
 import type { DispatchRow } from './dispatch-rows.ts';
 import { GeneratorProcess } from './generator-process.ts';
 import type { RunResult } from './load/generator.ts';
+import { percentilesMs } from './load/latency.ts';
 import type { MessageShape } from './load/message-shape.ts';
 import { median, significant } from './statistics.ts';
+
+/** Well below what any row saturates at. */
+const FLOOR_FRAMES_PER_SEC = 2_000;
 
 export interface GeneratorResult {
   readonly scope: 'generator';
@@ -24,6 +28,10 @@ export interface GeneratorResult {
   readonly loadGeneratorCpuUsPerMessage: number;
   readonly loadGeneratorCpuPct: number;
   readonly sinkCpuUsPerMessage: number;
+  /** An open loop at this rate through the stand-in: the latency that machine and generator have alone. */
+  readonly floorOfferedPerSec: number;
+  readonly floorP50Ms: number;
+  readonly floorP99Ms: number;
   readonly seconds: number;
   readonly rounds: number;
 }
@@ -40,6 +48,10 @@ export async function measureGenerator(row: DispatchRow, pace: Pace): Promise<Ge
       const { warmUpMs, measureMs } = pace;
       runs.push(await generator.run({ warmUpMs, measureMs, serverPid: pid }));
     }
+    const floorPerSec = FLOOR_FRAMES_PER_SEC * row.messagesPerFrame;
+    const pacing = { ...pace, ratePerSec: floorPerSec, serverPid: pid };
+    const { latency } = await generator.run(pacing);
+    const [floorP50Ms = 0, floorP99Ms = 0] = percentilesMs([latency], [50, 99]);
     const middle = (value: (run: RunResult) => number): number =>
       significant(median(runs.map(value)));
     return {
@@ -52,6 +64,9 @@ export async function measureGenerator(row: DispatchRow, pace: Pace): Promise<Ge
       loadGeneratorCpuUsPerMessage: middle((run) => run.generatorCpuUs / run.messages),
       loadGeneratorCpuPct: middle((run) => run.generatorCpuUs / run.seconds / 1e4),
       sinkCpuUsPerMessage: middle((run) => run.server.processUs / run.messages),
+      floorOfferedPerSec: floorPerSec,
+      floorP50Ms: significant(floorP50Ms),
+      floorP99Ms: significant(floorP99Ms),
       seconds: pace.measureMs / 1000,
       rounds: pace.rounds,
     };

@@ -76,7 +76,7 @@ function perfObserver(): Observer {
         recorder.kill('SIGINT');
         await ended;
         const report = ['report', '-i', file, '--stdio', '--no-children', '-g', 'none'];
-        const options = ['--sort', 'tid,symbol', '--percent-limit', '0.7'];
+        const options = ['--sort', 'dso,symbol', '--percent-limit', '0.7'];
         await once(spawn('perf', [...report, ...options], { stdio: 'inherit' }), 'exit');
       };
     },

@@ -47,6 +47,7 @@ function factsOf(row: Row): string[] {
         `${number.format(row.messagesPerSec)}/s`,
         `generator ${row.loadGeneratorCpuUsPerMessage} µs/message`,
         `sink ${row.sinkCpuUsPerMessage} µs/message`,
+        `at ${number.format(row.floorOfferedPerSec)}/s p50 ${row.floorP50Ms} ms, p99 ${row.floorP99Ms} ms`,
       ];
     case 'restart':
       return [
