@@ -73,7 +73,7 @@ export const LIMITS = {
   attemptsMaxDefault: 16,
 
   // Durability.
-  /** One big sparse map for each shard; LMDB cannot outgrow it. Past it: shardFull. */
+  /** One big sparse map for each shard. LMDB grows it when it must; the disk reserve bounds the file. */
   mapBytes: 64 * 1024 * MIB,
   /** Free disk kept in reserve. Below it: publishes are refused as diskFull; settlements go on. */
   diskReserveBytes: 256 * MIB,
