@@ -7,11 +7,18 @@
  * more and could only overlap the step. `committed`: LMDB's thread, because the flush then goes on
  * behind the answer.
  */
+import { LIMITS } from '../limits.ts';
 import { readJournal } from '../protocol/journal.ts';
 import type { Durability, Environment, Writes } from '../store/environment.ts';
 
 /** A journal without entries is its count alone. */
 const EMPTY_JOURNAL_BYTES = 4;
+
+/** Room for a journal is made in steps, kept for the next, but not when it was unusually large. */
+const ROOM_STEP_BYTES = 256 * 1024;
+const SPARE_BYTES_MAX = 4 * 1024 * 1024;
+/** One for each exchange that can be under way. */
+const SPARE_MAX = LIMITS.exchangesInFlight;
 
 interface Staged {
   exchange: number;
@@ -21,6 +28,7 @@ interface Staged {
 export class Journal {
   readonly #environment: Environment;
   readonly #queued: boolean;
+  readonly #spare: ArrayBuffer[] = [];
   /** Journals of this turn. */
   #staged: Staged[] = [];
   /** Settles when all that was staged so far is durable. */
@@ -41,15 +49,17 @@ export class Journal {
   }
 
   /**
-   * Takes the journal of an exchange; its bytes must stay as they are until the promise settles.
+   * Takes the journal of an exchange, which `take` writes into the room it is given.
    *
    * @returns settles when this exchange and all before it are as durable as the mode says
    */
-  stage(exchange: number, journal: Uint8Array): Promise<void> {
-    const isEmpty = journal.length <= EMPTY_JOURNAL_BYTES;
+  stage(exchange: number, bytes: number, take: (room: Uint8Array) => void): Promise<void> {
+    const isEmpty = bytes <= EMPTY_JOURNAL_BYTES;
     if (isEmpty && this.#committed === this.#lastStaged) this.#committed = exchange;
     this.#lastStaged = exchange;
     if (isEmpty) return this.#durable;
+    const journal = this.#room(bytes);
+    take(journal);
     if (this.#queued) return this.#writeQueued(exchange, journal);
     this.#staged.push({ exchange, journal });
     if (!this.#scheduled) {
@@ -75,6 +85,7 @@ export class Journal {
     this.#environment.commitNow((writes) => {
       for (const { journal } of staged) apply(journal, writes);
     });
+    for (const { journal } of staged) this.#giveBack(journal);
     // Empty exchanges of the same turn stood behind it.
     this.#committed = this.#lastStaged;
   }
@@ -84,8 +95,23 @@ export class Journal {
     const before = this.#durable;
     this.#durable = Promise.all([before, written]).then(() => {
       this.#committed = Math.max(this.#committed, exchange);
+      this.#giveBack(journal);
     });
     return this.#durable;
+  }
+
+  /** A view of a spare buffer, or of a new one: whole steps, so that it fits the next as well. */
+  #room(bytes: number): Uint8Array {
+    const spare = this.#spare.pop();
+    if (spare !== undefined && spare.byteLength >= bytes) return new Uint8Array(spare, 0, bytes);
+    const roomBytes = Math.ceil(bytes / ROOM_STEP_BYTES) * ROOM_STEP_BYTES;
+    return new Uint8Array(new ArrayBuffer(roomBytes), 0, bytes);
+  }
+
+  #giveBack(journal: Uint8Array): void {
+    const room = journal.buffer as ArrayBuffer;
+    const isKept = this.#spare.length < SPARE_MAX && room.byteLength <= SPARE_BYTES_MAX;
+    if (isKept) this.#spare.push(room);
   }
 }
 

@@ -66,7 +66,7 @@ class ShardWorker {
     this.#exchange = exchange;
     const bytes = new Uint8Array(input, 0, inputBytes);
     const step = this.#shard.step(this.#clock.nowUs(), this.#journal.committed, bytes);
-    const durable = this.#journal.stage(exchange, step.journal);
+    const durable = this.#journal.stage(exchange, step.journalBytes, this.#takeJournal);
     const start = performance.now();
     this.#provide(step.wants);
     const [output, outputBytes] = this.#emit(task.output);
@@ -78,6 +78,10 @@ class ShardWorker {
   async close(): Promise<void> {
     await this.#environment.close();
   }
+
+  readonly #takeJournal = (room: Uint8Array): void => {
+    this.#shard.takeJournal(room);
+  };
 
   #provide(wants: Uint8Array): void {
     for (let index = 0; index * RECORD_KEY_BYTES < wants.length; index += 1) {
