@@ -162,6 +162,7 @@ function nameOf(key: Uint8Array): string {
 }
 
 function decodeEntity<T extends object>(name: string, record: Uint8Array): Entity<T> {
-  const [version, value] = decodeRecord(ENTITY, record) as [number, T];
+  const kind = { ...ENTITY, name: `entity (${name})` };
+  const [version, value] = decodeRecord(kind, record) as [number, T];
   return { name, version, value };
 }

@@ -43,6 +43,20 @@ pub enum RecordError {
     Damaged,
 }
 
+/// Follows the record's name.
+impl std::fmt::Display for RecordError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Checksum => f.write_str("is damaged: its checksum differs"),
+            Self::NewerVersion(version) => write!(
+                f,
+                "has version {version}, this daemon knows up to {VERSION}: a newer daemon wrote it"
+            ),
+            Self::Damaged => f.write_str("is damaged: its checksum fits, its content does not"),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RecordType {

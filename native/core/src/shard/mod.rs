@@ -78,6 +78,8 @@ pub enum Fatal {
     Exchange(ExchangeError),
     /// A stored record is damaged or newer than this version knows.
     Record(RecordError),
+    /// The same, of the record of that name.
+    Stored { name: String, error: RecordError },
     /// The records contradict each other.
     State(String),
 }
@@ -98,7 +100,8 @@ impl std::fmt::Display for Fatal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exchange(error) => write!(f, "exchange: {} (at byte {})", error.what, error.at),
-            Self::Record(error) => write!(f, "record: {error:?}"),
+            Self::Record(error) => write!(f, "a record {error}"),
+            Self::Stored { name, error } => write!(f, "{name} {error}"),
             Self::State(text) => write!(f, "state: {text}"),
         }
     }

@@ -121,6 +121,23 @@ impl Overlay {
     }
 }
 
+/// Says which record it was: whoever restores a backup wants to know what is lost.
+fn named(error: Fatal, key: &record::Key) -> Fatal {
+    let Fatal::Record(error) = error else {
+        return error;
+    };
+    let name = match key {
+        record::Key::Identity => "the identity record".to_owned(),
+        record::Key::Mark(mark) => format!("the meta record {mark:?}"),
+        record::Key::State { batch } => format!("the state record of batch {batch}"),
+        record::Key::Log { sequence } => format!("the log record {sequence}"),
+        record::Key::Batch { batch, first_index } => {
+            format!("the batch record of batch {batch}, messages from {first_index} on,")
+        }
+    };
+    Fatal::Stored { name, error }
+}
+
 /// Tenant and sender (empty: none) of a body.
 fn names_of(body: &[u8]) -> Result<(&[u8], &[u8]), Fatal> {
     let mut reader = Reader::new(body);
@@ -173,23 +190,34 @@ impl Shard {
             };
             let kind = parse_key(key)
                 .ok_or_else(|| Fatal::State(format!("an unknown key: {key:02x?}")))?;
-            match kind {
-                record::Key::Identity => {}
-                record::Key::Mark(Mark::Ceiling) => {
-                    overlay.ceiling = parse_mark(value, Mark::Ceiling)?;
-                }
-                record::Key::Mark(Mark::Through) => {
-                    overlay.through = parse_mark(value, Mark::Through)?;
-                }
-                record::Key::State { batch } => overlay.state(batch, value)?,
-                record::Key::Log { sequence } => overlay.log(sequence, value)?,
-                record::Key::Batch { batch, first_index } => {
-                    overlay.filling = true;
-                    self.recover_batch(&mut overlay, batches::key(batch, first_index), value)?;
-                }
-            }
+            self.recover_record(&mut overlay, &kind, value)
+                .map_err(|error| named(error, &kind))?;
         }
         self.recovering = Some(overlay);
+        Ok(())
+    }
+
+    fn recover_record(
+        &mut self,
+        overlay: &mut Overlay,
+        key: &record::Key,
+        value: &[u8],
+    ) -> Result<(), Fatal> {
+        match *key {
+            record::Key::Identity => {}
+            record::Key::Mark(Mark::Ceiling) => {
+                overlay.ceiling = parse_mark(value, Mark::Ceiling)?;
+            }
+            record::Key::Mark(Mark::Through) => {
+                overlay.through = parse_mark(value, Mark::Through)?;
+            }
+            record::Key::State { batch } => overlay.state(batch, value)?,
+            record::Key::Log { sequence } => overlay.log(sequence, value)?,
+            record::Key::Batch { batch, first_index } => {
+                overlay.filling = true;
+                self.recover_batch(overlay, batches::key(batch, first_index), value)?;
+            }
+        }
         Ok(())
     }
 
