@@ -5,7 +5,7 @@ import { MESSAGE_ID_BYTES } from './message-id.ts';
 import { pack, unpack } from './msgpack.ts';
 
 export interface Delivery {
-  /** Counts from 1 on each connection. */
+  /** Counts from 1 on each connection, in each shard: once in a subscription. */
   readonly delivery: number;
   readonly messageId: Uint8Array;
   readonly tenant: string;
