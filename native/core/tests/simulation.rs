@@ -3,6 +3,7 @@
 //!
 //! Every decision of a run comes from its seed. A failure prints seed and step;
 //! `SIM_SEED=… SIM_STEPS=…` runs that one again. `SIM_SEEDS=1000` runs more of them.
+#![allow(clippy::cast_precision_loss, clippy::too_many_lines)]
 
 #[path = "simulation/clients.rs"]
 mod clients;
@@ -34,7 +35,9 @@ const SEEDS: u64 = 60;
 const STEPS: u64 = 250;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
 }
 
 /// Digest of all journals and effects of one run, and how often what happened.
@@ -46,7 +49,10 @@ fn run(seed: u64, steps: u64) -> (u64, BTreeMap<&'static str, u64>) {
         (world.digest(), world.tally)
     });
     result.unwrap_or_else(|panic| {
-        eprintln!("failed at step {}: SIM_SEED={seed} SIM_STEPS={steps}", STEP.get());
+        eprintln!(
+            "failed at step {}: SIM_SEED={seed} SIM_STEPS={steps}",
+            STEP.get()
+        );
         std::panic::resume_unwind(panic)
     })
 }
@@ -66,8 +72,14 @@ fn the_shard_does_what_the_model_says() {
         }
     }
     println!("{seeds} seeds: {tally:?}");
-    let seldom: Vec<_> = tally.iter().filter(|(_, times)| **times < seeds / 8).collect();
-    assert!(tally.len() == 17 && seldom.is_empty(), "too little happened: {seldom:?}");
+    let seldom: Vec<_> = tally
+        .iter()
+        .filter(|(_, times)| **times < seeds / 8)
+        .collect();
+    assert!(
+        tally.len() == 17 && seldom.is_empty(),
+        "too little happened: {seldom:?}"
+    );
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl Shard {
         let destination = &self.destinations[place as usize];
         destination.tree.check();
         let named = destination.sets.len() + destination.tenants.len() + destination.queues.len();
-        let mut owned = 0;
+        let mut used = 0;
         for (node, owner) in destination.owners.iter().enumerate() {
             let node = node as NodeId;
             let kind = match owner {
@@ -174,11 +174,11 @@ impl Shard {
                 Owner::Queue { .. } => Some(NodeKind::Queue),
             };
             assert_eq!(destination.tree.kind(node), kind, "owner of node {node}");
-            owned += usize::from(kind.is_some());
+            used += usize::from(kind.is_some());
             check_name(destination, node, owner);
             if let Owner::Queue { queue, .. } = owner {
-                let none = Counts::default();
-                let counts = queues.get(&(place, node)).unwrap_or(&none);
+                let empty = Counts::default();
+                let counts = queues.get(&(place, node)).unwrap_or(&empty);
                 let tree = &destination.tree;
                 assert_eq!(tree.due(node) as usize, queue.len(), "due in queue {node}");
                 assert_eq!(
@@ -200,7 +200,7 @@ impl Shard {
                 assert_eq!(queue.blocked, strict && busy, "strict order of {node}");
             }
         }
-        assert_eq!(owned, named, "nodes and names of {}", destination.name);
+        assert_eq!(used, named, "nodes and names of {}", destination.name);
         assert_eq!(
             destination.in_flight,
             u64::from(destination.tree.in_flight(tree::ROOT)),

@@ -16,6 +16,29 @@ const BYTES_PER_STEP: usize = 256 * 1024;
 /// Deletes of one step: 500 keys block LMDB's writer for 0.1–0.2 ms, 10,000 for 8 ms.
 const DELETES_PER_STEP: u64 = 500;
 
+/// Bounds that tests make small, so that a short run meets them.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub cache_bytes: usize,
+    /// A checkpoint begins when the log has grown to it.
+    pub log_bytes: u64,
+    /// State records and deletes of one step of a checkpoint.
+    pub batches_per_step: usize,
+    pub deletes_per_step: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            cache_bytes: limits::CACHE_BYTES,
+            log_bytes: limits::LOG_BYTES,
+            batches_per_step: BATCHES_PER_STEP,
+            deletes_per_step: DELETES_PER_STEP,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Checkpoint {
     /// Batches that changed since their last state record.
@@ -52,7 +75,8 @@ impl Shard {
     }
 
     pub(super) fn write_checkpoint(&mut self) {
-        let wanted = self.log_bytes >= limits::LOG_BYTES || !self.checkpoint.requests.is_empty();
+        let wanted =
+            self.log_bytes >= self.bounds.log_bytes || !self.checkpoint.requests.is_empty();
         if !self.checkpoint.running && wanted {
             self.checkpoint.running = true;
             self.checkpoint.target = self.next_log - 1;
@@ -69,7 +93,8 @@ impl Shard {
     fn write_states(&mut self) {
         let before = self.journal.bytes().len();
         let mut written = 0;
-        while written < BATCHES_PER_STEP && self.journal.bytes().len() - before < BYTES_PER_STEP {
+        let batches = self.bounds.batches_per_step;
+        while written < batches && self.journal.bytes().len() - before < BYTES_PER_STEP {
             let Some(number) = self.checkpoint.work.pop() else {
                 break;
             };
@@ -132,7 +157,7 @@ impl Shard {
         let end = self
             .checkpoint
             .through
-            .min(self.checkpoint.deleted + DELETES_PER_STEP);
+            .min(self.checkpoint.deleted + self.bounds.deletes_per_step);
         for sequence in self.checkpoint.deleted + 1..=end {
             self.journal.delete(&log_key(sequence));
         }

@@ -41,6 +41,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 pub use crate::exchange::ExchangeError;
 pub use check::MessageState;
+#[doc(hidden)]
+pub use checkpoint::Bounds;
 
 /// Settled for good without the gateway's word: attemptsMax reached, or in doubt at an `onDoubt: fail` destination.
 pub const OUTCOME_GIVEN_UP: u8 = 19;
@@ -229,6 +231,7 @@ pub struct Shard {
     next_log: u64,
     log_bytes: u64,
     checkpoint: Checkpoint,
+    bounds: Bounds,
 
     counters: Counters,
     refused: BTreeMap<u32, u64>,
@@ -308,6 +311,7 @@ impl Shard {
             next_log: 1,
             log_bytes: 0,
             checkpoint: Checkpoint::default(),
+            bounds: Bounds::default(),
             counters: Counters::default(),
             refused: BTreeMap::new(),
             totals: NameMap::with_hasher(names),
@@ -340,11 +344,12 @@ impl Shard {
         }
     }
 
-    /// The same with another bound of the cache: nothing decided depends on it.
+    /// The same with other bounds: nothing that clients see depends on them.
     #[doc(hidden)]
-    pub fn with_cache_bytes(options: Options, cache_bytes: usize) -> Self {
+    pub fn with_bounds(options: Options, bounds: Bounds) -> Self {
         Self {
-            cache: Cache::new(cache_bytes),
+            cache: Cache::new(bounds.cache_bytes),
+            bounds,
             ..Self::new(options)
         }
     }

@@ -4,11 +4,14 @@ use crate::disk::{self, Pages};
 use crate::entities::{self, Change, Destination, Entities};
 use crate::wire::{self, Frame, Publishing, Said};
 use fairlead_core::exchange::{InputEntry, InputOp, write_input};
-use fairlead_core::shard::{Options, Shard};
+use fairlead_core::shard::{Bounds, Options, Shard};
 
 pub const SECOND_US: u64 = 1_000_000;
 
-pub const PLAIN: Destination = Destination { lease_ms: 30_000, ..entities::PLAIN };
+pub const PLAIN: Destination = Destination {
+    lease_ms: 30_000,
+    ..entities::PLAIN
+};
 
 /// A delivery as its gateway took it.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub struct Bench {
     pub now_us: u64,
     pub pages: Pages,
     pub entities: Entities,
-    cache_bytes: usize,
+    bounds: Bounds,
     entries: Vec<(InputOp, u32, Vec<u8>)>,
     exchange: u64,
     next_id: u32,
@@ -42,24 +45,29 @@ pub struct Bench {
     pub json: Vec<String>,
 }
 
-fn new_shard(now_us: u64, cache_bytes: usize) -> Shard {
-    let options = Options { shard: 0, boot_id: 1, hash_key: [7; 16], now_us };
-    Shard::with_cache_bytes(options, cache_bytes)
+fn new_shard(now_us: u64, bounds: Bounds) -> Shard {
+    let options = Options {
+        shard: 0,
+        boot_id: 1,
+        hash_key: [7; 16],
+        now_us,
+    };
+    Shard::with_bounds(options, bounds)
 }
 
 impl Bench {
     pub fn new(changes: &[Change]) -> Self {
-        Self::with_cache(changes, 32 << 20)
+        Self::with_bounds(changes, Bounds::default())
     }
 
-    pub fn with_cache(changes: &[Change], cache_bytes: usize) -> Self {
+    pub fn with_bounds(changes: &[Change], bounds: Bounds) -> Self {
         let now_us = 1_700_000_000 * SECOND_US;
         let mut bench = Self {
-            shard: new_shard(now_us, cache_bytes),
+            shard: new_shard(now_us, bounds),
             now_us,
             pages: Pages::default(),
             entities: Entities::default(),
-            cache_bytes,
+            bounds,
             entries: Vec::new(),
             exchange: 0,
             next_id: 0,
@@ -84,12 +92,16 @@ impl Bench {
     pub fn restart(&mut self) {
         self.entries.clear();
         self.exchange = 0;
-        self.shard = new_shard(self.now_us, self.cache_bytes);
-        self.shard.configure(self.now_us, &self.entities.input()).expect("configure");
+        self.shard = new_shard(self.now_us, self.bounds);
+        self.shard
+            .configure(self.now_us, &self.entities.input())
+            .expect("configure");
         for chunk in disk::chunks(&self.pages, 1 << 20) {
             self.shard.recover(self.now_us, &chunk).expect("recover");
         }
-        self.shard.recover_finish(self.now_us).expect("the end of recovery");
+        self.shard
+            .recover_finish(self.now_us)
+            .expect("the end of recovery");
         self.shard.check();
     }
 
@@ -103,7 +115,8 @@ impl Bench {
     }
 
     pub fn connect(&mut self, connection: u32, scopes: u8) {
-        self.entries.push((InputOp::Connect, connection, wire::connect(scopes, None)));
+        self.entries
+            .push((InputOp::Connect, connection, wire::connect(scopes, None)));
     }
 
     pub fn configure(&mut self, change: &Change) {
@@ -160,13 +173,22 @@ impl Bench {
         let laid = std::mem::take(&mut self.entries);
         let entries: Vec<InputEntry<'_>> = laid
             .iter()
-            .map(|(op, connection, bytes)| InputEntry { op: *op, connection: *connection, bytes })
+            .map(|(op, connection, bytes)| InputEntry {
+                op: *op,
+                connection: *connection,
+                bytes,
+            })
             .collect();
         let input = write_input(self.exchange, &entries);
-        let output = self.shard.step(self.now_us, self.exchange - 1, &input).expect("a step");
+        let output = self
+            .shard
+            .step(self.now_us, self.exchange - 1, &input)
+            .expect("a step");
         self.wants = output.wants.len() / 9;
         for (index, key) in output.wants.chunks(9).enumerate() {
-            self.shard.provide(index, &self.pages[key]).expect("a record");
+            self.shard
+                .provide(index, &self.pages[key])
+                .expect("a record");
         }
         disk::apply(&mut self.pages, &output.journal);
         self.journal = output.journal;
@@ -191,13 +213,17 @@ impl Bench {
         let mut took = Vec::new();
         for effect in &effects.entries {
             if effect.op == 2 {
-                self.json.push(String::from_utf8(effect.bytes.to_vec()).expect("UTF-8"));
+                self.json
+                    .push(String::from_utf8(effect.bytes.to_vec()).expect("UTF-8"));
                 continue;
             }
             match wire::parse_frame(effect.bytes) {
                 Frame::Ok { .. } => {}
                 Frame::Error { code, .. } => self.errors.push(code),
-                Frame::Deliver { subscription, deliveries } => {
+                Frame::Deliver {
+                    subscription,
+                    deliveries,
+                } => {
                     self.deliver_bytes += effect.bytes.len();
                     self.frame_bytes_max = self.frame_bytes_max.max(effect.bytes.len());
                     took.extend(deliveries.iter().map(|got| Took {
@@ -229,6 +255,9 @@ impl Bench {
 
     /// Bytes of the stored log.
     pub fn log_bytes(&self) -> usize {
-        self.pages.range(vec![3]..vec![4]).map(|(_, value)| value.len()).sum()
+        self.pages
+            .range(vec![3]..vec![4])
+            .map(|(_, value)| value.len())
+            .sum()
     }
 }

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 const MESSAGES_MAX: usize = 6_000;
 const SENDERS: usize = 4;
 
+/// Tenant, sender, serial, payload, whether it goes as a str, options.
+type Draft = (Option<usize>, usize, u64, Vec<u8>, bool, u8);
+
 /// How a gateway deals with what it got.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Manner {
@@ -54,12 +57,22 @@ impl Client {
 }
 
 fn frame(connection: u32, bytes: Vec<u8>, plan: Plan) -> Planned {
-    Planned { op: InputOp::Frame, connection, bytes, plan }
+    Planned {
+        op: InputOp::Frame,
+        connection,
+        bytes,
+        plan,
+    }
 }
 
 /// One entry of an operator.
 pub fn request(op: InputOp, number: u32, bytes: Vec<u8>, plan: Plan) -> Planned {
-    Planned { op, connection: number, bytes, plan }
+    Planned {
+        op,
+        connection: number,
+        bytes,
+        plan,
+    }
 }
 
 impl World {
@@ -94,7 +107,10 @@ impl World {
     }
 
     fn connect_any(&mut self) -> Planned {
-        let tenant = self.random.permille(400).then(|| self.random.below(TENANTS));
+        let tenant = self
+            .random
+            .permille(400)
+            .then(|| self.random.below(TENANTS));
         let scopes = if tenant.is_some() {
             1
         } else {
@@ -122,14 +138,24 @@ impl World {
         });
         let name = tenant.map(entities::tenant_name);
         let bytes = wire::connect(scopes, name.as_deref());
-        Planned { op: InputOp::Connect, connection, bytes, plan: Plan::Connect { scopes } }
+        Planned {
+            op: InputOp::Connect,
+            connection,
+            bytes,
+            plan: Plan::Connect { scopes },
+        }
     }
 
     pub fn disconnect(&mut self, place: usize) -> Planned {
         let client = self.clients.swap_remove(place);
         self.forget_client(&client);
         let connection = client.connection;
-        Planned { op: InputOp::Disconnect, connection, bytes: Vec::new(), plan: Plan::Disconnect }
+        Planned {
+            op: InputOp::Disconnect,
+            connection,
+            bytes: Vec::new(),
+            plan: Plan::Disconnect,
+        }
     }
 
     fn publish(&mut self, place: usize, planned: &mut Vec<Planned>) {
@@ -152,16 +178,24 @@ impl World {
         let (connection, own) = (client.connection, client.tenant);
         let one_tenant = self.random.below(TENANTS);
         let mixed = self.random.permille(500);
-        let mut messages: Vec<(Option<usize>, usize, u64, Vec<u8>, bool, u8)> = Vec::new();
+        let mut messages: Vec<Draft> = Vec::new();
         for _ in 0..count {
-            let of = if mixed { self.random.below(TENANTS) } else { one_tenant };
+            let of = if mixed {
+                self.random.below(TENANTS)
+            } else {
+                one_tenant
+            };
             let tenant = match own {
                 None => Some(of),
                 Some(own) => self.random.permille(500).then_some(own),
             };
             let sender = self.random.below(SENDERS + 1);
             let bytes = self.random.range(0, longest) as usize;
-            let bytes = if longest > 2000 && self.random.permille(300) { 65_536 } else { bytes };
+            let bytes = if longest > 2000 && self.random.permille(300) {
+                65_536
+            } else {
+                bytes
+            };
             self.next_serial += 1;
             let serial = self.next_serial;
             let sent = Sent {
@@ -171,9 +205,20 @@ impl World {
             self.sent.insert(serial, sent);
             let as_str = self.random.permille(100);
             let options = *self.random.choose(&[0, 0, 0, 1, 2]);
-            messages.push((tenant, sender, serial, payload(serial, bytes), as_str, options));
+            messages.push((
+                tenant,
+                sender,
+                serial,
+                payload(serial, bytes),
+                as_str,
+                options,
+            ));
         }
-        let id = if self.random.permille(150) { 0 } else { self.clients[place].id() };
+        let id = if self.random.permille(150) {
+            0
+        } else {
+            self.clients[place].id()
+        };
         let serials: Vec<u64> = messages.iter().map(|message| message.2).collect();
         let mut fault = 0;
         if !messages.is_empty() && self.random.permille(self.profile.faults) {
@@ -188,17 +233,17 @@ impl World {
         if id > 0 && fault == 0 {
             self.clients[place].publishing.insert(id, serials.clone());
         }
-        let plan = Plan::Publish { id, serials, destination, fault };
+        let plan = Plan::Publish {
+            id,
+            serials,
+            destination,
+            fault,
+        };
         planned.push(frame(connection, bytes, plan));
     }
 
     /// Makes one message wrong; the code its frame is refused with.
-    #[allow(clippy::type_complexity)]
-    fn spoil(
-        &mut self,
-        own: Option<usize>,
-        messages: &mut [(Option<usize>, usize, u64, Vec<u8>, bool, u8)],
-    ) -> u32 {
+    fn spoil(&mut self, own: Option<usize>, messages: &mut [Draft]) -> u32 {
         let place = self.random.below(messages.len());
         let message = &mut messages[place];
         match self.random.below(4) {
@@ -234,7 +279,9 @@ impl World {
         match self.random.weighted(&[60, 25, 3]) {
             0 => self.settle(place, planned),
             1 if subscriptions > 0 => {
-                let number = *self.random.choose(&self.clients[place].subscriptions.clone());
+                let number = *self
+                    .random
+                    .choose(&self.clients[place].subscriptions.clone());
                 let add = *self.random.choose(&[1, 3, 20, 100, 500, 2000]);
                 planned.push(self.credit(place, number, add));
             }
@@ -242,7 +289,11 @@ impl World {
                 let client = &mut self.clients[place];
                 client.parked = !client.parked;
                 let (connection, parked) = (client.connection, client.parked);
-                let op = if parked { InputOp::Park } else { InputOp::Unpark };
+                let op = if parked {
+                    InputOp::Park
+                } else {
+                    InputOp::Unpark
+                };
                 planned.push(request(op, connection, Vec::new(), Plan::Park(parked)));
             }
         }
@@ -256,13 +307,30 @@ impl World {
         client.subscriptions.push(number);
         let id = client.id();
         let bytes = wire::subscribe(id, number, &entities::destination_name(destination), credit);
-        frame(client.connection, bytes, Plan::Subscribe { id, number, destination, credit })
+        frame(
+            client.connection,
+            bytes,
+            Plan::Subscribe {
+                id,
+                number,
+                destination,
+                credit,
+            },
+        )
     }
 
     pub fn credit(&mut self, place: usize, number: u32, add: u32) -> Planned {
-        let id = if self.random.permille(300) { 0 } else { self.clients[place].id() };
+        let id = if self.random.permille(300) {
+            0
+        } else {
+            self.clients[place].id()
+        };
         let bytes = wire::credit(id, number, add);
-        frame(self.clients[place].connection, bytes, Plan::Credit { id, number, add })
+        frame(
+            self.clients[place].connection,
+            bytes,
+            Plan::Credit { id, number, add },
+        )
     }
 
     /// Answers some of what was delivered through one subscription.
@@ -272,7 +340,9 @@ impl World {
         if manner == Manner::Slow && self.random.permille(900) {
             return;
         }
-        let Some(number) = client.inbox.first().map(|got| got.number) else { return };
+        let Some(number) = client.inbox.first().map(|got| got.number) else {
+            return;
+        };
         let all = manner == Manner::Prompt || self.random.permille(300);
         let random = &mut self.random;
         let part = *random.choose(&[50, 300, 700]);
@@ -312,24 +382,40 @@ impl World {
             return;
         }
         let client = &mut self.clients[place];
-        let id = if self.random.permille(200) { 0 } else { client.id() };
+        let id = if self.random.permille(200) {
+            0
+        } else {
+            client.id()
+        };
         if id > 0 {
             client.settling.insert(id, finals);
         }
         let bytes = wire::settle(id, number, &said, self.random.permille(500));
-        planned.push(frame(client.connection, bytes, Plan::Settle { id, number, said }));
+        planned.push(frame(
+            client.connection,
+            bytes,
+            Plan::Settle { id, number, said },
+        ));
     }
 
     fn say(&mut self, delivery: u64) -> Said {
         let outcome = self.random.weighted(&self.profile.outcomes.clone()) as u8;
         let times = [0, 0, 1, 40, 700, 20_000, 3_000_000, 9_000_000];
         let retry_after_ms = match outcome {
-            2 | 4 => self.random.permille(700).then(|| *self.random.choose(&times)),
+            2 | 4 => self
+                .random
+                .permille(700)
+                .then(|| *self.random.choose(&times)),
             _ => None,
         };
-        let scope = (outcome == 4 && self.random.permille(700))
-            .then(|| *self.random.choose(&[0_u8, 1, 2]));
-        Said { delivery, outcome, retry_after_ms, scope }
+        let scope =
+            (outcome == 4 && self.random.permille(700)).then(|| *self.random.choose(&[0_u8, 1, 2]));
+        Said {
+            delivery,
+            outcome,
+            retry_after_ms,
+            scope,
+        }
     }
 
     fn operate(&mut self, planned: &mut Vec<Planned>) {
@@ -420,32 +506,35 @@ impl World {
     }
 }
 
-#[allow(clippy::type_complexity)]
-fn encode(
-    id: u32,
-    destination: &str,
-    messages: &[(Option<usize>, usize, u64, Vec<u8>, bool, u8)],
-    fault: u32,
-) -> Vec<u8> {
+fn encode(id: u32, destination: &str, messages: &[Draft], fault: u32) -> Vec<u8> {
     let names: Vec<(Option<String>, Option<String>, String)> = messages
         .iter()
         .map(|(tenant, sender, serial, ..)| {
-            (tenant.map(entities::tenant_name), sender_name(*sender), recipient_name(*serial))
+            (
+                tenant.map(entities::tenant_name),
+                sender_name(*sender),
+                recipient_name(*serial),
+            )
         })
         .collect();
     let publishing: Vec<Publishing<'_>> = messages
         .iter()
         .zip(&names)
-        .map(|((_, _, _, payload, as_str, options), (tenant, sender, recipient))| Publishing {
-            tenant: tenant.as_deref(),
-            sender: sender.as_deref(),
-            recipient,
-            payload,
-            as_str: *as_str,
-            options: *options,
-        })
+        .map(
+            |((_, _, _, payload, as_str, options), (tenant, sender, recipient))| Publishing {
+                tenant: tenant.as_deref(),
+                sender: sender.as_deref(),
+                recipient,
+                payload,
+                as_str: *as_str,
+                options: *options,
+            },
+        )
         .collect();
     let bytes = wire::publish(id, destination, &publishing);
-    assert!(fault > 0 || bytes.len() <= 1 << 20, "a frame too large to send");
+    assert!(
+        fault > 0 || bytes.len() <= 1 << 20,
+        "a frame too large to send"
+    );
     bytes
 }

@@ -59,7 +59,11 @@ pub fn destination_name(place: usize) -> String {
 }
 
 pub fn set_name(place: usize) -> String {
-    if place == 0 { "default".to_owned() } else { format!("set{place}") }
+    if place == 0 {
+        "default".to_owned()
+    } else {
+        format!("set{place}")
+    }
 }
 
 pub fn tenant_name(place: usize) -> String {
@@ -119,7 +123,11 @@ impl Habits {
             rate_per_sec,
             burst,
             in_flight_max,
-            lease_ms: if short { random.range(5, 2_000) } else { random.range(10_000, 60_000) },
+            lease_ms: if short {
+                random.range(5, 2_000)
+            } else {
+                random.range(10_000, 60_000)
+            },
             attempts_max: if random.permille(self.few_attempts) {
                 random.range(1, 3) as u32
             } else {
@@ -184,7 +192,9 @@ impl Entities {
     }
 
     pub fn is_strict(&self, tenant: usize) -> bool {
-        self.sets[self.set_of(tenant)].as_ref().is_some_and(|set| set.strict)
+        self.sets[self.set_of(tenant)]
+            .as_ref()
+            .is_some_and(|set| set.strict)
     }
 
     /// What a shard gets before recovery.
@@ -206,7 +216,11 @@ impl Entities {
         }
         let entries: Vec<InputEntry<'_>> = all
             .iter()
-            .map(|bytes| InputEntry { op: InputOp::Configure, connection: 0, bytes })
+            .map(|bytes| InputEntry {
+                op: InputOp::Configure,
+                connection: 0,
+                bytes,
+            })
             .collect();
         write_input(0, &entries)
     }

@@ -6,14 +6,21 @@ pub fn check(text: &[u8]) {
     value(text, &mut at, 0).unwrap_or_else(|what| {
         panic!("{what} at byte {at} of {}", String::from_utf8_lossy(text));
     });
-    assert_eq!(at, text.len(), "bytes follow: {}", String::from_utf8_lossy(text));
+    assert_eq!(
+        at,
+        text.len(),
+        "bytes follow: {}",
+        String::from_utf8_lossy(text)
+    );
 }
 
 /// The whole number after `"name":`, first found.
 pub fn number(text: &[u8], name: &str) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     let rest = text.split_once(&format!("\"{name}\":"))?.1;
-    let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
+    let end = rest
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
 
@@ -91,7 +98,11 @@ fn number_at(text: &[u8], at: &mut usize) -> Result<(), &'static str> {
         while text.get(*at).is_some_and(u8::is_ascii_digit) {
             *at += 1;
         }
-        if *at == start { Err("no digits") } else { Ok(()) }
+        if *at == start {
+            Err("no digits")
+        } else {
+            Ok(())
+        }
     };
     *at += usize::from(text[*at] == b'-');
     if text.get(*at) == Some(&b'0') {

@@ -52,17 +52,43 @@ pub fn payload(serial: u64, length: usize) -> Vec<u8> {
 /// What one input entry means.
 #[derive(Clone, Debug)]
 pub enum Plan {
-    Connect { scopes: u8 },
+    Connect {
+        scopes: u8,
+    },
     Disconnect,
     Park(bool),
-    Publish { id: u32, serials: Vec<u64>, destination: usize, fault: u32 },
-    Subscribe { id: u32, number: u32, destination: usize, credit: u32 },
-    Credit { id: u32, number: u32, add: u32 },
-    Settle { id: u32, number: u32, said: Vec<Said> },
+    Publish {
+        id: u32,
+        serials: Vec<u64>,
+        destination: usize,
+        fault: u32,
+    },
+    Subscribe {
+        id: u32,
+        number: u32,
+        destination: usize,
+        credit: u32,
+    },
+    Credit {
+        id: u32,
+        number: u32,
+        add: u32,
+    },
+    Settle {
+        id: u32,
+        number: u32,
+        said: Vec<Said>,
+    },
     /// A frame refused whatever the state: its code, 0 for any.
-    Bad { id: u32, code: u32, needs: u8 },
+    Bad {
+        id: u32,
+        code: u32,
+        needs: u8,
+    },
     Configure(Change),
-    InUse { destination: usize },
+    InUse {
+        destination: usize,
+    },
     Json,
     Checkpoint,
     DiskFull(bool),
@@ -110,8 +136,15 @@ impl Durable {
             assert!(self.messages.insert(*key, message.clone()).is_none());
         }
         for back in &happened.returns {
-            let message = self.messages.get_mut(&back.key).expect("a message that returns");
-            message.state = if back.due_ms > 0 { State::Timed } else { State::Waiting };
+            let message = self
+                .messages
+                .get_mut(&back.key)
+                .expect("a message that returns");
+            message.state = if back.due_ms > 0 {
+                State::Timed
+            } else {
+                State::Waiting
+            };
             message.attempts = back.attempts;
             message.doubtful = back.flags & 1 == 1;
             message.due_ms = back.due_ms;
@@ -120,7 +153,10 @@ impl Durable {
             assert!(self.messages.remove(key).is_some());
         }
         for key in &happened.handed {
-            self.messages.get_mut(key).expect("a message that leaves").state = State::InFlight;
+            self.messages
+                .get_mut(key)
+                .expect("a message that leaves")
+                .state = State::InFlight;
         }
     }
 }
@@ -201,7 +237,11 @@ const FAILED_FINAL: usize = 10;
 impl Model {
     /// A shard that recovered what `durable` holds.
     pub fn restart(durable: &Durable, entities: &Entities, now_us: u64) -> Self {
-        let mut model = Self { entities: entities.clone(), now_us, ..Self::default() };
+        let mut model = Self {
+            entities: entities.clone(),
+            now_us,
+            ..Self::default()
+        };
         model.messages = durable.messages.clone();
         let keys: Vec<Key> = model.messages.keys().copied().collect();
         for key in keys {
@@ -214,7 +254,9 @@ impl Model {
         let now_us = self.now_us;
         let message = self.messages.get_mut(&key).expect("just listed");
         let (destination, tenant, _) = message.queue;
-        let fields = self.entities.destinations[destination].as_ref().unwrap_or(&PLAIN);
+        let fields = self.entities.destinations[destination]
+            .as_ref()
+            .unwrap_or(&PLAIN);
         self.work[destination] += 1;
         if message.state == State::InFlight {
             message.attempts += 1;
@@ -227,7 +269,13 @@ impl Model {
                 return;
             }
             let attempts = message.attempts;
-            self.restart.returns.push(Return { key, reason: 18, attempts, due_ms: 0, flags: 1 });
+            self.restart.returns.push(Return {
+                key,
+                reason: 18,
+                attempts,
+                due_ms: 0,
+                flags: 1,
+            });
         }
         if message.state == State::Timed && message.due_ms * 1000 <= now_us {
             message.state = State::Waiting;
@@ -255,7 +303,11 @@ impl Model {
                 },
                 attempts: message.attempts,
                 flags: u8::from(message.doubtful),
-                due_ms: if message.state == State::Timed { message.due_ms } else { 0 },
+                due_ms: if message.state == State::Timed {
+                    message.due_ms
+                } else {
+                    0
+                },
             };
             assert_eq!(*found, expected, "message {}", message.serial);
         }
@@ -284,16 +336,25 @@ impl Model {
         }
         std::mem::swap(&mut step.happened, &mut self.restart);
         let (stored, log) = self.read_journal(journal);
-        step.accepted = stored.iter().map(|stored| (stored.serial, stored.key)).collect();
+        step.accepted = stored
+            .iter()
+            .map(|stored| (stored.serial, stored.key))
+            .collect();
         for planned in planned {
             self.entry(planned, sent, &mut step);
         }
-        assert_eq!(step.happened.accepted.len(), stored.len(), "messages journaled");
+        assert_eq!(
+            step.happened.accepted.len(),
+            stored.len(),
+            "messages journaled"
+        );
         for stored in &stored {
             assert_eq!(stored.accepted_ms, self.now_us / 1000, "time of acceptance");
         }
         self.fire(&mut step);
-        let log = log.as_deref().map(|log| LogRecord::parse(log).expect("a log record"));
+        let log = log
+            .as_deref()
+            .map(|log| LogRecord::parse(log).expect("a log record"));
         check_log(log.as_ref(), &mut step.happened);
         self.deliveries(log.as_ref(), effects, &mut step);
         self.replies(effects, &mut step);
@@ -311,7 +372,10 @@ impl Model {
             match parse_key(key).expect("a known key") {
                 record::Key::Batch { batch, first_index } => {
                     let parsed = BatchRecord::parse(value).expect("a batch record");
-                    assert_eq!((parsed.batch(), parsed.message(0).index), (batch, first_index));
+                    assert_eq!(
+                        (parsed.batch(), parsed.message(0).index),
+                        (batch, first_index)
+                    );
                     assert!(batch >= self.last_batch, "batch {batch} came before");
                     self.last_batch = batch;
                     for message in parsed.messages() {
@@ -362,7 +426,11 @@ impl Model {
             Plan::Configure(change) => self.configure(connection, change, step),
             Plan::InUse { destination } => {
                 let busy = self.work[*destination] > 0;
-                let text = if busy { r#"{"inUse":true}"# } else { r#"{"inUse":false}"# };
+                let text = if busy {
+                    r#"{"inUse":true}"#
+                } else {
+                    r#"{"inUse":false}"#
+                };
                 step.json.insert(connection, Some(text));
             }
             Plan::Json => {
@@ -385,7 +453,8 @@ impl Model {
         if let Change::Destination(place, None) = change
             && self.work[*place] > 0
         {
-            step.json.insert(request, Some(r#"{"ok":false,"error":"inUse"}"#));
+            step.json
+                .insert(request, Some(r#"{"ok":false,"error":"inUse"}"#));
             return;
         }
         self.entities.apply(change);
@@ -401,13 +470,27 @@ impl Model {
         step: &mut Step,
     ) -> Vec<Reply> {
         let now_us = self.now_us;
-        let client = self.connections.get_mut(&connection).expect("a known connection");
+        let client = self
+            .connections
+            .get_mut(&connection)
+            .expect("a known connection");
         let lacks = |scope: u8| client.scopes & scope == 0;
         let error = |id: u32, code: u32| vec![Reply::Error { id, code }];
-        let ok = |id: u32| if id > 0 { vec![Reply::Ok(id)] } else { Vec::new() };
+        let ok = |id: u32| {
+            if id > 0 {
+                vec![Reply::Ok(id)]
+            } else {
+                Vec::new()
+            }
+        };
         match plan {
             Plan::Publish { id, .. } if lacks(1) => error(*id, 2004),
-            Plan::Publish { id, serials, destination, fault } => {
+            Plan::Publish {
+                id,
+                serials,
+                destination,
+                fault,
+            } => {
                 if *fault > 0 {
                     return error(*id, *fault);
                 }
@@ -424,7 +507,12 @@ impl Model {
             {
                 error(*id, 2004)
             }
-            Plan::Subscribe { id, number, destination, credit } => {
+            Plan::Subscribe {
+                id,
+                number,
+                destination,
+                credit,
+            } => {
                 if self.entities.destinations[*destination].is_none() {
                     return error(*id, 3001);
                 }
@@ -435,7 +523,11 @@ impl Model {
                     return error(*id, 3008);
                 }
                 let (destination, credit) = (*destination, *credit);
-                let subscription = Subscription { destination, credit, rest_until_us: 0 };
+                let subscription = Subscription {
+                    destination,
+                    credit,
+                    rest_until_us: 0,
+                };
                 client.subscriptions.insert(*number, subscription);
                 ok(*id)
             }
@@ -469,12 +561,22 @@ impl Model {
                 if *id == 0 {
                     return Vec::new();
                 }
-                vec![Reply::Settled { id: *id, applied, unknown }]
+                vec![Reply::Settled {
+                    id: *id,
+                    applied,
+                    unknown,
+                }]
             }
             Plan::Bad { id, needs, .. } if *needs > 0 && lacks(*needs) => error(*id, 2004),
             Plan::Bad { code: 0, .. } => vec![Reply::AnyError],
             Plan::Bad { id, code: 1001, .. } => {
-                vec![Reply::Error { id: *id, code: 1001 }, Reply::Close]
+                vec![
+                    Reply::Error {
+                        id: *id,
+                        code: 1001,
+                    },
+                    Reply::Close,
+                ]
             }
             Plan::Bad { id, code, .. } => error(*id, *code),
             other => unreachable!("{other:?} is no frame at {now_us}"),
@@ -489,10 +591,20 @@ impl Model {
         step: &mut Step,
     ) -> Vec<Reply> {
         for serial in serials {
-            let key = *step.accepted.get(serial).expect("an accepted message is journaled");
-            let in_order = step.happened.accepted.last().is_none_or(|(last, _)| *last < key);
+            let key = *step
+                .accepted
+                .get(serial)
+                .expect("an accepted message is journaled");
+            let in_order = step
+                .happened
+                .accepted
+                .last()
+                .is_none_or(|(last, _)| *last < key);
             assert!(in_order, "keys follow the order of acceptance");
-            let Sent { queue, payload_bytes } = sent[serial];
+            let Sent {
+                queue,
+                payload_bytes,
+            } = sent[serial];
             let message = Message {
                 serial: *serial,
                 queue,
@@ -503,7 +615,10 @@ impl Model {
                 doubtful: false,
                 due_ms: 0,
             };
-            assert!(self.messages.insert(key, message.clone()).is_none(), "a key was used twice");
+            assert!(
+                self.messages.insert(key, message.clone()).is_none(),
+                "a key was used twice"
+            );
             step.happened.accepted.push((key, message));
             self.queues.entry(queue).or_default().due.insert(key);
             self.work[queue.0] += 1;
@@ -512,7 +627,10 @@ impl Model {
         if id == 0 {
             return Vec::new();
         }
-        vec![Reply::Published { id, serials: serials.to_vec() }]
+        vec![Reply::Published {
+            id,
+            serials: serials.to_vec(),
+        }]
     }
 
     fn outcome(&mut self, connection: u32, slot: &InFlight, said: &Said, step: &mut Step) {
@@ -554,7 +672,10 @@ impl Model {
         let queue = self.messages[&key].queue;
         assert_eq!(self.messages[&key].state, State::InFlight);
         self.queues.get_mut(&queue).expect("a queue").in_flight -= 1;
-        *self.in_flight.get_mut(&(queue.0, queue.1)).expect("a tenant") -= 1;
+        *self
+            .in_flight
+            .get_mut(&(queue.0, queue.1))
+            .expect("a tenant") -= 1;
         queue
     }
 
@@ -580,7 +701,9 @@ impl Model {
         step: &mut Step,
     ) {
         let (destination, _, _) = self.messages[&key].queue;
-        let fields = self.entities.destinations[destination].as_ref().unwrap_or(&PLAIN);
+        let fields = self.entities.destinations[destination]
+            .as_ref()
+            .unwrap_or(&PLAIN);
         let attempts = self.messages[&key].attempts + u32::from(attempted);
         let too_many = attempted && attempts >= fields.attempts_max;
         if too_many || (doubtful && fields.fail_in_doubt) {
@@ -588,13 +711,23 @@ impl Model {
             return self.finish(key, OUTCOME_GIVEN_UP, step);
         }
         let queue = self.land(key);
-        let due_ms = if after_ms > 0 { (self.now_us + after_ms * 1000).div_ceil(1000) } else { 0 };
+        let due_ms = if after_ms > 0 {
+            (self.now_us + after_ms * 1000).div_ceil(1000)
+        } else {
+            0
+        };
         let message = self.messages.get_mut(&key).expect("in flight");
         message.attempts = attempts;
         message.doubtful |= doubtful;
         message.due_ms = due_ms;
         let flags = u8::from(message.doubtful);
-        step.happened.returns.push(Return { key, reason, attempts, due_ms, flags });
+        step.happened.returns.push(Return {
+            key,
+            reason,
+            attempts,
+            due_ms,
+            flags,
+        });
         let queue = self.queues.get_mut(&queue).expect("a queue");
         if due_ms > 0 {
             message.state = State::Timed;
@@ -641,36 +774,47 @@ impl Model {
         }
     }
 
-    fn deliveries(
-        &mut self,
-        log: Option<&LogRecord<'_>>,
-        effects: &Effects<'_>,
-        step: &mut Step,
-    ) {
+    fn deliveries(&mut self, log: Option<&LogRecord<'_>>, effects: &Effects<'_>, step: &mut Step) {
         let mut frames: BTreeMap<Key, (u32, u32, Delivered<'_>)> = BTreeMap::new();
         let mut deliver_bytes = 0;
         for effect in effects.entries.iter().filter(|effect| effect.op == 1) {
-            let Frame::Deliver { subscription, deliveries } = wire::parse_frame(effect.bytes)
+            let Frame::Deliver {
+                subscription,
+                deliveries,
+            } = wire::parse_frame(effect.bytes)
             else {
                 continue;
             };
-            assert!(effect.bytes.len() <= 1 << 20, "a deliver frame of {}", effect.bytes.len());
+            assert!(
+                effect.bytes.len() <= 1 << 20,
+                "a deliver frame of {}",
+                effect.bytes.len()
+            );
             deliver_bytes += effect.bytes.len();
             assert!(!deliveries.is_empty());
             for delivered in deliveries {
-                let place = MessageId(delivered.id).place(&HASH_KEY).expect("our own id");
+                let place = MessageId(delivered.id)
+                    .place(&HASH_KEY)
+                    .expect("our own id");
                 assert_eq!(place.shard, SHARD);
                 let key = message_key(place.batch, place.index);
                 let before = frames.insert(key, (effect.connection, subscription, delivered));
                 assert!(before.is_none(), "{key:x} stands in two deliveries");
             }
         }
-        assert!(deliver_bytes <= 4 << 20, "deliveries of {deliver_bytes} bytes");
+        assert!(
+            deliver_bytes <= 4 << 20,
+            "deliveries of {deliver_bytes} bytes"
+        );
         assert!(frames.len() <= 4096, "{} picks", frames.len());
         let handed: Vec<Key> = log
             .map(|log| log.handed_out().flat_map(record::Run::keys).collect())
             .unwrap_or_default();
-        assert_eq!(handed.len(), frames.len(), "deliveries and what the log says of them");
+        assert_eq!(
+            handed.len(),
+            frames.len(),
+            "deliveries and what the log says of them"
+        );
         for key in handed {
             let (connection, number, delivered) =
                 frames.remove(&key).expect("a logged delivery is delivered");
@@ -681,21 +825,41 @@ impl Model {
 
     fn hand_out(&mut self, key: Key, connection: u32, number: u32, delivered: &Delivered<'_>) {
         let now_us = self.now_us;
-        let message = self.messages.get_mut(&key).expect("a message that is not settled");
+        let message = self
+            .messages
+            .get_mut(&key)
+            .expect("a message that is not settled");
         assert_eq!(message.state, State::Waiting, "state of {}", message.serial);
         let (destination, tenant, sender) = message.queue;
         // The content is what the publisher sent.
         assert_eq!(delivered.tenant, entities::tenant_name(tenant));
         assert_eq!(delivered.sender.map(str::to_owned), sender_name(sender));
         assert_eq!(delivered.recipient, recipient_name(message.serial));
-        assert_eq!(delivered.payload, payload(message.serial, message.payload_bytes), "payload");
-        assert_eq!(delivered.attempt, message.attempts + 1, "attempt of {}", message.serial);
-        assert_eq!(delivered.flags, u8::from(message.doubtful), "flags of {}", message.serial);
+        assert_eq!(
+            delivered.payload,
+            payload(message.serial, message.payload_bytes),
+            "payload"
+        );
+        assert_eq!(
+            delivered.attempt,
+            message.attempts + 1,
+            "attempt of {}",
+            message.serial
+        );
+        assert_eq!(
+            delivered.flags,
+            u8::from(message.doubtful),
+            "flags of {}",
+            message.serial
+        );
         assert_eq!(delivered.accepted_ms, message.accepted_ms);
         message.state = State::InFlight;
         self.check_scope(destination, tenant);
         let strict = sender > 0 && self.entities.is_strict(tenant);
-        let queue = self.queues.get_mut(&(destination, tenant, sender)).expect("a queue");
+        let queue = self
+            .queues
+            .get_mut(&(destination, tenant, sender))
+            .expect("a queue");
         assert_eq!(queue.due.first(), Some(&key), "order within its queue");
         assert!(queue.rest_until_us <= now_us, "a sender rests");
         let busy = queue.in_flight + queue.timed > 0;
@@ -707,39 +871,80 @@ impl Model {
         self.counters[DELIVERED] += 1;
         self.check_consumer(destination, connection, number);
         let client = self.connections.get_mut(&connection).expect("a connection");
-        assert_eq!(delivered.delivery, client.next_delivery, "deliveries count up");
+        assert_eq!(
+            delivered.delivery, client.next_delivery,
+            "deliveries count up"
+        );
         client.next_delivery += 1;
-        let slot = InFlight { key, number, dispatched_us: now_us };
+        let slot = InFlight {
+            key,
+            number,
+            dispatched_us: now_us,
+        };
         client.in_flight.insert(delivered.delivery, slot);
-        client.subscriptions.get_mut(&number).expect("a subscription").credit -= 1;
+        client
+            .subscriptions
+            .get_mut(&number)
+            .expect("a subscription")
+            .credit -= 1;
     }
 
     fn check_scope(&self, destination: usize, tenant: usize) {
         let fields = self.entities.destinations[destination].as_ref();
-        assert!(fields.is_some_and(|fields| !fields.paused), "a paused destination");
+        assert!(
+            fields.is_some_and(|fields| !fields.paused),
+            "a paused destination"
+        );
         let fields = self.entities.tenants[tenant].as_ref();
-        assert!(fields.is_none_or(|fields| !fields.paused), "a paused tenant");
-        let rest_us = self.tenant_rest_us.get(&(destination, tenant)).copied().unwrap_or(0);
+        assert!(
+            fields.is_none_or(|fields| !fields.paused),
+            "a paused tenant"
+        );
+        let rest_us = self
+            .tenant_rest_us
+            .get(&(destination, tenant))
+            .copied()
+            .unwrap_or(0);
         assert!(rest_us <= self.now_us, "a tenant rests");
     }
 
     fn check_caps(&self, destination: usize, tenant: usize) {
         let at = |tenant: usize| {
-            self.in_flight.get(&(destination, tenant)).copied().unwrap_or(0)
+            self.in_flight
+                .get(&(destination, tenant))
+                .copied()
+                .unwrap_or(0)
         };
         let within = |count: usize, cap: Option<u32>, what: &str| {
-            assert!(cap.is_none_or(|cap| count <= cap as usize), "{count} in flight of {what}");
+            assert!(
+                cap.is_none_or(|cap| count <= cap as usize),
+                "{count} in flight of {what}"
+            );
         };
         let all: usize = (0..TENANTS).map(at).sum();
         let fields = self.entities.destinations[destination].as_ref();
-        within(all, fields.and_then(|fields| fields.in_flight_max), "a destination");
+        within(
+            all,
+            fields.and_then(|fields| fields.in_flight_max),
+            "a destination",
+        );
         let set = self.entities.set_of(tenant);
-        let of_set: usize =
-            (0..TENANTS).filter(|other| self.entities.set_of(*other) == set).map(at).sum();
+        let of_set: usize = (0..TENANTS)
+            .filter(|other| self.entities.set_of(*other) == set)
+            .map(at)
+            .sum();
         let fields = self.entities.sets[set].as_ref();
-        within(of_set, fields.and_then(|fields| fields.in_flight_max), "a set");
+        within(
+            of_set,
+            fields.and_then(|fields| fields.in_flight_max),
+            "a set",
+        );
         let fields = self.entities.tenants[tenant].as_ref();
-        within(at(tenant), fields.and_then(|fields| fields.in_flight_max), "a tenant");
+        within(
+            at(tenant),
+            fields.and_then(|fields| fields.in_flight_max),
+            "a tenant",
+        );
     }
 
     /// The one with most credit left among those that can be served.
@@ -756,10 +961,16 @@ impl Model {
         }
         let client = &self.connections[&connection];
         let subscription = &client.subscriptions[&number];
-        assert_eq!(subscription.destination, destination, "another destination's delivery");
+        assert_eq!(
+            subscription.destination, destination,
+            "another destination's delivery"
+        );
         assert!(!client.parked, "a parked connection");
         assert!(subscription.rest_until_us <= self.now_us, "a gateway rests");
-        assert!(subscription.credit > 0 && subscription.credit == most, "most credit first");
+        assert!(
+            subscription.credit > 0 && subscription.credit == most,
+            "most credit first"
+        );
     }
 
     fn replies(&mut self, effects: &Effects<'_>, step: &mut Step) {
@@ -768,7 +979,10 @@ impl Model {
         let mut delivering = false;
         for effect in &effects.entries {
             if last != Some(effect.connection) {
-                assert!(done.insert(effect.connection), "entries of a connection are apart");
+                assert!(
+                    done.insert(effect.connection),
+                    "entries of a connection are apart"
+                );
                 last = Some(effect.connection);
                 delivering = false;
             }
@@ -778,7 +992,9 @@ impl Model {
             }
             let mut expected = || {
                 let replies = step.replies.get_mut(&effect.connection);
-                replies.and_then(VecDeque::pop_front).expect("a reply that was not expected")
+                replies
+                    .and_then(VecDeque::pop_front)
+                    .expect("a reply that was not expected")
             };
             if effect.op == 3 {
                 assert_eq!(effect.bytes, 4400_u16.to_le_bytes());
@@ -794,17 +1010,25 @@ impl Model {
                     // Damage that is no frame at all also ends the socket.
                     if let (Reply::AnyError, Frame::Error { code: 1001, .. }) = (&expected, &frame)
                     {
-                        step.replies.get_mut(&effect.connection).expect("its list").push_front(
-                            Reply::Close,
-                        );
+                        step.replies
+                            .get_mut(&effect.connection)
+                            .expect("its list")
+                            .push_front(Reply::Close);
                     }
                 }
             }
         }
         for (connection, left) in &step.replies {
-            assert!(left.is_empty(), "connection {connection} waits for {left:?}");
+            assert!(
+                left.is_empty(),
+                "connection {connection} waits for {left:?}"
+            );
         }
-        assert!(step.json.is_empty(), "requests without an answer: {:?}", step.json);
+        assert!(
+            step.json.is_empty(),
+            "requests without an answer: {:?}",
+            step.json
+        );
     }
 
     fn json(&mut self, request: u32, text: &[u8], step: &mut Step) {
@@ -814,7 +1038,10 @@ impl Model {
             self.answered_checkpoints += 1;
             return;
         }
-        let expected = step.json.remove(&request).expect("a reply nobody asked for");
+        let expected = step
+            .json
+            .remove(&request)
+            .expect("a reply nobody asked for");
         if let Some(expected) = expected {
             assert_eq!(std::str::from_utf8(text), Ok(expected));
         }
@@ -822,7 +1049,18 @@ impl Model {
 
     fn compare_counters(&self, effects: &Effects<'_>) {
         let counters = &effects.counters;
-        for place in [ACCEPTED, DELIVERED, 3, 4, 5, 6, 7, 8, RETURNED, FAILED_FINAL] {
+        for place in [
+            ACCEPTED,
+            DELIVERED,
+            3,
+            4,
+            5,
+            6,
+            7,
+            8,
+            RETURNED,
+            FAILED_FINAL,
+        ] {
             assert_eq!(counters[place], self.counters[place], "counter {place}");
         }
         let in_flight: usize = self.in_flight.values().sum();
@@ -830,7 +1068,11 @@ impl Model {
         let waiting = self.messages.len() - in_flight;
         assert_eq!(counters[11], waiting as u64, "waiting");
         // No batch leaves before its last message, so the oldest may be a settled one's time.
-        let oldest = self.messages.values().next().map_or(0, |message| message.accepted_ms);
+        let oldest = self
+            .messages
+            .values()
+            .next()
+            .map_or(0, |message| message.accepted_ms);
         assert_eq!(counters[15], oldest, "when the oldest was accepted");
     }
 }
@@ -871,19 +1113,46 @@ fn check_log(log: Option<&LogRecord<'_>>, happened: &mut Happened) {
 
 fn check_reply(expected: &Reply, frame: &Frame<'_>, accepted: &BTreeMap<u64, Key>) {
     match (expected, frame) {
-        (Reply::Ok(id), Frame::Ok { id: got, rest: OkRest::Nothing }) => assert_eq!(id, got),
+        (
+            Reply::Ok(id),
+            Frame::Ok {
+                id: got,
+                rest: OkRest::Nothing,
+            },
+        ) => assert_eq!(id, got),
         (Reply::AnyError, Frame::Error { .. }) => {}
-        (Reply::Error { id, code }, Frame::Error { id: got, code: number }) => {
+        (
+            Reply::Error { id, code },
+            Frame::Error {
+                id: got,
+                code: number,
+            },
+        ) => {
             assert_eq!((id, code), (got, number), "an error");
         }
-        (Reply::Settled { id, applied, unknown }, Frame::Ok { id: got, rest }) => {
+        (
+            Reply::Settled {
+                id,
+                applied,
+                unknown,
+            },
+            Frame::Ok { id: got, rest },
+        ) => {
             assert_eq!(id, got);
-            let rest_expected = OkRest::Settled { applied: *applied, unknown: *unknown };
+            let rest_expected = OkRest::Settled {
+                applied: *applied,
+                unknown: *unknown,
+            };
             assert_eq!(*rest, rest_expected);
         }
         (Reply::Published { id, serials }, Frame::Ok { id: got, rest }) => {
             assert_eq!(id, got);
-            let OkRest::Published { first, count, refused } = rest else {
+            let OkRest::Published {
+                first,
+                count,
+                refused,
+            } = rest
+            else {
                 panic!("{rest:?} is no answer to a publish");
             };
             assert_eq!(*count, serials.len() as u64);
@@ -893,7 +1162,10 @@ fn check_reply(expected: &Reply, frame: &Frame<'_>, accepted: &BTreeMap<u64, Key
             let place = MessageId(*first).place(&HASH_KEY).expect("our own id");
             let first = message_key(place.batch, place.index);
             for (serial, key) in serials.iter().zip(first..) {
-                assert_eq!(accepted[serial], key, "a message id is the first and its position");
+                assert_eq!(
+                    accepted[serial], key,
+                    "a message id is the first and its position"
+                );
             }
         }
         other => panic!("another reply than expected: {other:?}"),

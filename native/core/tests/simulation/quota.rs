@@ -36,16 +36,20 @@ impl Quotas {
     /// Limits as they are from now on; what a bucket holds stays.
     pub fn configure(&mut self, entities: &Entities, now_us: u64) {
         for (place, fields) in entities.destinations.iter().enumerate() {
-            let limits = fields.as_ref().and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
+            let limits = fields
+                .as_ref()
+                .and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
             self.limit((0, place, 0), limits, now_us);
             for (set, fields) in entities.sets.iter().enumerate() {
-                let limits =
-                    fields.as_ref().and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
+                let limits = fields
+                    .as_ref()
+                    .and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
                 self.limit((1, place, set), limits, now_us);
             }
             for (tenant, fields) in entities.tenants.iter().enumerate() {
-                let limits =
-                    fields.as_ref().and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
+                let limits = fields
+                    .as_ref()
+                    .and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
                 self.limit((2, place, tenant), limits, now_us);
             }
         }
@@ -72,8 +76,14 @@ impl Quotas {
     /// One message of a (destination, set, tenant) was handed out.
     pub fn hand_out(&mut self, path: (usize, usize, usize), now_us: u64) {
         let (destination, set, tenant) = path;
-        for node in [(0, destination, 0), (1, destination, set), (2, destination, tenant)] {
-            let Some(bucket) = self.buckets.get_mut(&node) else { continue };
+        for node in [
+            (0, destination, 0),
+            (1, destination, set),
+            (2, destination, tenant),
+        ] {
+            let Some(bucket) = self.buckets.get_mut(&node) else {
+                continue;
+            };
             bucket.fill(now_us);
             bucket.left -= 1.0;
             assert!(

@@ -44,7 +44,10 @@ pub fn publish(id: u32, destination: &str, messages: &[Publishing<'_>]) -> Vec<u
         str_or_nil(&mut out, message.sender);
         write_str(&mut out, message.recipient);
         if message.as_str {
-            write_str(&mut out, std::str::from_utf8(message.payload).expect("ASCII"));
+            write_str(
+                &mut out,
+                std::str::from_utf8(message.payload).expect("ASCII"),
+            );
         } else {
             write_bin(&mut out, message.payload);
         }
@@ -87,7 +90,12 @@ pub struct Said {
 
 impl Said {
     pub const fn sent(delivery: u64) -> Self {
-        Self { delivery, outcome: 0, retry_after_ms: None, scope: None }
+        Self {
+            delivery,
+            outcome: 0,
+            retry_after_ms: None,
+            scope: None,
+        }
     }
 }
 
@@ -122,6 +130,7 @@ pub fn connect(scopes: u8, tenant: Option<&str>) -> Vec<u8> {
 fn rate(out: &mut Vec<u8>, rate_per_sec: Option<f64>) {
     match rate_per_sec {
         // Both forms of a number are in use.
+        #[allow(clippy::cast_sign_loss, reason = "no rate is negative")]
         Some(rate) if rate.fract() == 0.0 => write_uint(out, rate as u64),
         Some(rate) => {
             out.push(0xcb);
@@ -147,7 +156,12 @@ pub fn configure_destination(name: &str, fields: Option<&Destination>) -> Vec<u8
         return out;
     };
     write_array_len(&mut out, 8);
-    limits(&mut out, fields.rate_per_sec, fields.burst, fields.in_flight_max);
+    limits(
+        &mut out,
+        fields.rate_per_sec,
+        fields.burst,
+        fields.in_flight_max,
+    );
     write_uint(&mut out, fields.lease_ms);
     write_uint(&mut out, fields.attempts_max.into());
     write_uint(&mut out, u64::from(fields.fail_in_doubt));
@@ -167,7 +181,12 @@ pub fn configure_set(name: &str, fields: Option<&Set>) -> Vec<u8> {
     };
     write_array_len(&mut out, 5);
     write_uint(&mut out, fields.weight.into());
-    limits(&mut out, fields.rate_per_sec, fields.burst, fields.in_flight_max);
+    limits(
+        &mut out,
+        fields.rate_per_sec,
+        fields.burst,
+        fields.in_flight_max,
+    );
     write_uint(&mut out, u64::from(fields.strict));
     out
 }
@@ -184,7 +203,12 @@ pub fn configure_tenant(name: &str, fields: Option<&Tenant>, set: &str) -> Vec<u
     write_array_len(&mut out, 6);
     write_str(&mut out, set);
     write_uint(&mut out, fields.weight.into());
-    limits(&mut out, fields.rate_per_sec, fields.burst, fields.in_flight_max);
+    limits(
+        &mut out,
+        fields.rate_per_sec,
+        fields.burst,
+        fields.in_flight_max,
+    );
     write_bool(&mut out, fields.paused);
     out
 }
@@ -264,16 +288,32 @@ pub fn parse_effects(bytes: &[u8]) -> Effects<'_> {
 /// A frame of the daemon, as a client reads it.
 #[derive(Debug)]
 pub enum Frame<'a> {
-    Ok { id: u32, rest: OkRest },
-    Error { id: u32, code: u32 },
-    Deliver { subscription: u32, deliveries: Vec<Delivered<'a>> },
+    Ok {
+        id: u32,
+        rest: OkRest,
+    },
+    Error {
+        id: u32,
+        code: u32,
+    },
+    Deliver {
+        subscription: u32,
+        deliveries: Vec<Delivered<'a>>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OkRest {
     Nothing,
-    Settled { applied: u64, unknown: u64 },
-    Published { first: Option<[u8; 16]>, count: u64, refused: Vec<(u32, u32)> },
+    Settled {
+        applied: u64,
+        unknown: u64,
+    },
+    Published {
+        first: Option<[u8; 16]>,
+        count: u64,
+        refused: Vec<(u32, u32)>,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -306,7 +346,10 @@ fn frame<'a>(reader: &mut Reader<'a>) -> Read<Frame<'a>> {
         64 => {
             let rest = match fields {
                 2 => OkRest::Nothing,
-                4 => OkRest::Settled { applied: reader.uint()?, unknown: reader.uint()? },
+                4 => OkRest::Settled {
+                    applied: reader.uint()?,
+                    unknown: reader.uint()?,
+                },
                 6 => published(reader)?,
                 other => panic!("an ok of {other} fields"),
             };
@@ -323,7 +366,10 @@ fn frame<'a>(reader: &mut Reader<'a>) -> Read<Frame<'a>> {
             let subscription = reader.uint32()?;
             let count = reader.array_len()?;
             let deliveries = (0..count).map(|_| delivered(reader)).collect::<Read<_>>()?;
-            Ok(Frame::Deliver { subscription, deliveries })
+            Ok(Frame::Deliver {
+                subscription,
+                deliveries,
+            })
         }
         other => panic!("a frame of kind {other}"),
     }
@@ -334,7 +380,11 @@ fn id_bytes(bytes: &[u8]) -> [u8; 16] {
 }
 
 fn published(reader: &mut Reader<'_>) -> Read<OkRest> {
-    let first = if reader.nil()? { None } else { Some(id_bytes(reader.bin()?)) };
+    let first = if reader.nil()? {
+        None
+    } else {
+        Some(id_bytes(reader.bin()?))
+    };
     let count = reader.uint()?;
     let mut refused = Vec::new();
     if !reader.nil()? {
@@ -345,7 +395,11 @@ fn published(reader: &mut Reader<'_>) -> Read<OkRest> {
         }
     }
     assert!(reader.nil()?);
-    Ok(OkRest::Published { first, count, refused })
+    Ok(OkRest::Published {
+        first,
+        count,
+        refused,
+    })
 }
 
 fn delivered<'a>(reader: &mut Reader<'a>) -> Read<Delivered<'a>> {
@@ -355,7 +409,11 @@ fn delivered<'a>(reader: &mut Reader<'a>) -> Read<Delivered<'a>> {
         delivery: reader.uint()?,
         id: id_bytes(reader.bin()?),
         tenant: text(reader.str()?),
-        sender: if reader.nil()? { None } else { Some(text(reader.str()?)) },
+        sender: if reader.nil()? {
+            None
+        } else {
+            Some(text(reader.str()?))
+        },
         recipient: text(reader.str()?),
         payload: reader.bin()?,
         attempt: reader.uint32()?,

@@ -11,7 +11,7 @@ use super::{HASH_KEY, SHARD, json};
 use fairlead_core::exchange::{InputEntry, InputOp, write_input};
 use fairlead_core::message_id::MessageId;
 use fairlead_core::record::message_key;
-use fairlead_core::shard::{Options, Shard};
+use fairlead_core::shard::{Bounds, Options, Shard};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
@@ -121,7 +121,7 @@ pub struct World {
     now_us: u64,
     shard: Shard,
     twin: Option<Shard>,
-    cache_bytes: usize,
+    bounds: Bounds,
     disk: Disk,
     pending: VecDeque<Pending>,
     committed: usize,
@@ -152,9 +152,14 @@ pub struct World {
     pub tally: BTreeMap<&'static str, u64>,
 }
 
-fn new_shard(boot_id: u32, now_us: u64, cache_bytes: usize) -> Shard {
-    let options = Options { shard: SHARD, boot_id, hash_key: HASH_KEY, now_us };
-    Shard::with_cache_bytes(options, cache_bytes)
+fn new_shard(boot_id: u32, now_us: u64, bounds: Bounds) -> Shard {
+    let options = Options {
+        shard: SHARD,
+        boot_id,
+        hash_key: HASH_KEY,
+        now_us,
+    };
+    Shard::with_bounds(options, bounds)
 }
 
 impl World {
@@ -168,21 +173,29 @@ impl World {
             entities.destinations[place] = made.then(|| profile.habits.destination(&mut random));
         }
         for place in 0..SETS {
-            entities.sets[place] = random.permille(600).then(|| profile.habits.set(&mut random));
+            entities.sets[place] = random
+                .permille(600)
+                .then(|| profile.habits.set(&mut random));
         }
         for place in 0..TENANTS {
-            entities.tenants[place] =
-                random.permille(600).then(|| profile.habits.tenant(&mut random));
+            entities.tenants[place] = random
+                .permille(600)
+                .then(|| profile.habits.tenant(&mut random));
         }
-        let cache_bytes = *random.choose(&[0, 50_000, 1 << 20, 32 << 20]);
+        let bounds = Bounds {
+            cache_bytes: *random.choose(&[0, 50_000, 1 << 20, 32 << 20]),
+            log_bytes: *random.choose(&[300, 5_000, 16 << 20]),
+            batches_per_step: *random.choose(&[1, 3, 256]),
+            deletes_per_step: *random.choose(&[1, 10, 500]),
+        };
         let mut world = Self {
             random,
             profile,
             wrong,
             now_us,
-            shard: new_shard(1, now_us, cache_bytes),
+            shard: new_shard(1, now_us, bounds),
             twin: None,
-            cache_bytes,
+            bounds,
             disk: Disk::default(),
             pending: VecDeque::new(),
             committed: 0,
@@ -304,22 +317,41 @@ impl World {
         let (journal, effects) = (&output.journal, &output.effects);
         if let Some(twin) = &mut self.twin {
             let other = serve(twin, now_us, committed, &input, pages);
-            assert!(*journal == other.journal, "the journal depends on the cache");
+            assert!(
+                *journal == other.journal,
+                "the journal depends on the cache"
+            );
             same_effects(effects, &other.effects);
         }
-        let bound = if committed + 1 == self.exchange { self.cache_bytes } else { usize::MAX / 2 };
+        let bound = if committed + 1 == self.exchange {
+            self.bounds.cache_bytes
+        } else {
+            usize::MAX / 2
+        };
         // What this exchange stored and read back is not yet held to the bound.
         let fresh = journal.len() + output.wants * (70 << 10);
-        assert!(self.shard.cache_bytes() <= bound + fresh, "the cache's bound");
+        assert!(
+            self.shard.cache_bytes() <= bound + fresh,
+            "the cache's bound"
+        );
         self.digest.write(journal);
         self.digest.write(effects);
         let parsed = wire::parse_effects(effects);
-        assert_eq!((parsed.exchange, parsed.boot_id), (self.exchange, self.boot_id));
+        assert_eq!(
+            (parsed.exchange, parsed.boot_id),
+            (self.exchange, self.boot_id)
+        );
         assert!(parsed.wake_after_ms <= 60_000);
         self.wake_after_ms = parsed.wake_after_ms;
-        let happened = self.model.step(now_us, planned, &self.sent, journal, &parsed);
+        let happened = self
+            .model
+            .step(now_us, planned, &self.sent, journal, &parsed);
         self.tally(&happened, &output);
-        let paths = happened.handed.iter().map(|key| self.model.path_of(*key)).collect();
+        let paths = happened
+            .handed
+            .iter()
+            .map(|key| self.model.path_of(*key))
+            .collect();
         let pending = Pending {
             journal: output.journal,
             happened,
@@ -355,7 +387,11 @@ impl World {
             };
             self.count(what, 1);
         }
-        let given_up = happened.settled.iter().filter(|(outcome, _)| *outcome > 3).count();
+        let given_up = happened
+            .settled
+            .iter()
+            .filter(|(outcome, _)| *outcome > 3)
+            .count();
         self.count("given up", given_up);
         self.count("settled", happened.settled.len() - given_up);
     }
@@ -421,7 +457,8 @@ impl World {
             self.quotas.hand_out(*path, pending.now_us);
         }
         for (place, version) in &pending.deleted {
-            if self.versions[*place] == *version && self.model.entities.destinations[*place].is_none()
+            if self.versions[*place] == *version
+                && self.model.entities.destinations[*place].is_none()
             {
                 self.entities.destinations[*place] = None;
             }
@@ -429,18 +466,28 @@ impl World {
         let effects = wire::parse_effects(&pending.effects);
         let mut delivered: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for effect in &effects.entries {
-            let found =
-                self.clients.iter().position(|client| client.connection == effect.connection);
-            let Some(place) = found.filter(|_| effect.op != 2) else { continue };
+            let found = self
+                .clients
+                .iter()
+                .position(|client| client.connection == effect.connection);
+            let Some(place) = found.filter(|_| effect.op != 2) else {
+                continue;
+            };
             if effect.op == 3 {
                 let entry = self.disconnect(place);
                 self.next_inputs.push(entry);
                 continue;
             }
             match wire::parse_frame(effect.bytes) {
-                Frame::Deliver { subscription, deliveries } => {
+                Frame::Deliver {
+                    subscription,
+                    deliveries,
+                } => {
                     for got in deliveries {
-                        delivered.entry(effect.connection).or_default().push(got.delivery);
+                        delivered
+                            .entry(effect.connection)
+                            .or_default()
+                            .push(got.delivery);
                         self.take(place, subscription, &got);
                     }
                 }
@@ -453,10 +500,17 @@ impl World {
         }
         for (connection, mut numbers) in delivered {
             numbers.sort_unstable();
-            let client = self.clients.iter_mut().find(|client| client.connection == connection);
+            let client = self
+                .clients
+                .iter_mut()
+                .find(|client| client.connection == connection);
             let Some(client) = client else { continue };
             for number in numbers {
-                assert_eq!(number, client.last_delivery + 1, "deliveries of {connection}");
+                assert_eq!(
+                    number,
+                    client.last_delivery + 1,
+                    "deliveries of {connection}"
+                );
                 client.last_delivery = number;
             }
         }
@@ -470,9 +524,16 @@ impl World {
         let seen = self.seen.entry(key).or_default();
         assert!(!seen.settled, "message {key:x} was settled and comes again");
         let before = seen.open.is_some() || seen.doubt;
-        assert!(!before || got.flags & 1 == 1, "a repetition of {key:x} is not flagged");
+        assert!(
+            !before || got.flags & 1 == 1,
+            "a repetition of {key:x} is not flagged"
+        );
         seen.open = Some(client.connection);
-        client.inbox.push(Got { delivery: got.delivery, number, key });
+        client.inbox.push(Got {
+            delivery: got.delivery,
+            number,
+            key,
+        });
     }
 
     fn answered(&mut self, place: usize, id: u32, rest: &OkRest) {
@@ -486,7 +547,10 @@ impl World {
                 }
             }
             OkRest::Published { first, .. } => {
-                let serials = client.publishing.remove(&id).expect("a publish that was sent");
+                let serials = client
+                    .publishing
+                    .remove(&id)
+                    .expect("a publish that was sent");
                 let Some(first) = first else { return };
                 let first = MessageId(*first).place(&HASH_KEY).expect("our own id");
                 let keys = message_key(first.batch, first.index)..;
@@ -516,7 +580,10 @@ impl World {
         self.count("crashes", 1);
         let survivors = self.random.below(self.committed - self.flushed + 1);
         self.count("survivors", survivors);
-        self.count("lost exchanges", self.pending.len() - self.flushed - survivors);
+        self.count(
+            "lost exchanges",
+            self.pending.len() - self.flushed - survivors,
+        );
         for _ in 0..survivors {
             self.flush();
         }
@@ -530,7 +597,10 @@ impl World {
             seen.doubt |= seen.open.take().is_some();
         }
         for serial in &self.acknowledged {
-            assert!(self.durable.known.contains(serial), "acknowledged message {serial} is lost");
+            assert!(
+                self.durable.known.contains(serial),
+                "acknowledged message {serial} is lost"
+            );
         }
         if self.random.permille(100) {
             // Its work waits until it is there again.
@@ -558,19 +628,27 @@ impl World {
         }
         let chunk_bytes = *self.random.choose(&[1, 1000, 100_000, 16 << 20]);
         let chunks = disk::chunks(&self.disk.flushed, chunk_bytes);
-        self.shard = self.recovered(self.cache_bytes, &chunks);
-        self.twin = self.profile.twin.then(|| self.recovered(20_000, &chunks));
+        self.shard = self.recovered(self.bounds, &chunks);
+        let small = Bounds {
+            cache_bytes: 20_000,
+            ..self.bounds
+        };
+        self.twin = self.profile.twin.then(|| self.recovered(small, &chunks));
         self.model = Model::restart(&self.durable, &self.entities, self.now_us);
         self.model.compare(&self.shard.messages());
     }
 
-    fn recovered(&self, cache_bytes: usize, chunks: &[Vec<u8>]) -> Shard {
-        let mut shard = new_shard(self.boot_id, self.now_us, cache_bytes);
-        shard.configure(self.now_us, &self.entities.input()).expect("configure");
+    fn recovered(&self, bounds: Bounds, chunks: &[Vec<u8>]) -> Shard {
+        let mut shard = new_shard(self.boot_id, self.now_us, bounds);
+        shard
+            .configure(self.now_us, &self.entities.input())
+            .expect("configure");
         for chunk in chunks {
             shard.recover(self.now_us, chunk).expect("recover");
         }
-        shard.recover_finish(self.now_us).expect("the end of recovery");
+        shard
+            .recover_finish(self.now_us)
+            .expect("the end of recovery");
         shard
     }
 
@@ -583,8 +661,10 @@ impl World {
         let place = self.random.below(value.len());
         value[place] ^= 1 << self.random.below(8);
         pages.insert(key.clone(), value.into());
-        let mut shard = new_shard(self.boot_id, self.now_us, 0);
-        shard.configure(self.now_us, &self.entities.input()).expect("configure");
+        let mut shard = new_shard(self.boot_id, self.now_us, self.bounds);
+        shard
+            .configure(self.now_us, &self.entities.input())
+            .expect("configure");
         let mut failed = false;
         for chunk in disk::chunks(&pages, 100_000) {
             failed = shard.recover(self.now_us, &chunk).is_err();
@@ -593,13 +673,18 @@ impl World {
             }
         }
         // A log record that is contained in the state records is not needed; it is read all the same.
-        assert!(failed, "bit flipped at {place} of {key:02x?} and nobody saw it");
+        assert!(
+            failed,
+            "bit flipped at {place} of {key:02x?} and nobody saw it"
+        );
     }
 
     /// The last byte of a batch record is another, and its checksum is that of the damaged bytes.
     fn damage_unseen(&mut self) {
         let batches = self.disk.flushed.range(vec![2]..vec![3]);
-        let Some((key, value)) = batches.last() else { return };
+        let Some((key, value)) = batches.last() else {
+            return;
+        };
         let (key, mut value) = (key.clone(), value.to_vec());
         *value.last_mut().expect("a record") ^= 0x40;
         let checksum = crc32c::crc32c_append(crc32c::crc32c(&value[..4]), &value[8..]);
@@ -616,8 +701,15 @@ impl World {
             planned.push(self.disconnect(0));
         }
         for place in 0..DESTINATIONS {
-            let kept = self.model.entities.destinations[place].clone().unwrap_or(PLAIN);
-            let fields = Destination { rate_per_sec: None, paused: false, lease_ms: 60_000, ..kept };
+            let kept = self.model.entities.destinations[place]
+                .clone()
+                .unwrap_or(PLAIN);
+            let fields = Destination {
+                rate_per_sec: None,
+                paused: false,
+                lease_ms: 60_000,
+                ..kept
+            };
             self.configure(Change::Destination(place, Some(fields)), &mut planned);
         }
         for place in 0..SETS {
@@ -645,7 +737,11 @@ impl World {
         while !self.model.messages.is_empty() {
             let before = self.model.messages.len();
             self.drain_step();
-            idle = if self.model.messages.len() < before { 0 } else { idle + 1 };
+            idle = if self.model.messages.len() < before {
+                0
+            } else {
+                idle + 1
+            };
             assert!(idle < 400, "{before} messages wait and nothing moves");
         }
         self.checkpoint();
@@ -655,8 +751,12 @@ impl World {
         self.put(&change);
         self.next_request += 1;
         let bytes = change.bytes();
-        let entry =
-            request(InputOp::Configure, self.next_request, bytes, Plan::Configure(change));
+        let entry = request(
+            InputOp::Configure,
+            self.next_request,
+            bytes,
+            Plan::Configure(change),
+        );
         planned.push(entry);
     }
 
@@ -679,11 +779,15 @@ impl World {
     fn checkpoint(&mut self) {
         self.next_request += 1;
         let answered = self.model.answered_checkpoints;
-        let entry =
-            request(InputOp::Checkpoint, self.next_request, Vec::new(), Plan::Checkpoint);
+        let entry = request(
+            InputOp::Checkpoint,
+            self.next_request,
+            Vec::new(),
+            Plan::Checkpoint,
+        );
         self.exchange(&[entry]);
         self.progress_fully();
-        for _ in 0..1000 {
+        for _ in 0..20_000 {
             if self.wake_after_ms > 0 {
                 break;
             }
@@ -694,7 +798,10 @@ impl World {
         assert!(answered_now > answered, "no answer to a checkpoint");
         self.count("checkpoints", answered_now);
         let left: Vec<&Vec<u8>> = self.disk.flushed.keys().collect();
-        assert!(left == [&vec![1, 2], &vec![1, 3]], "left on disk: {left:02x?}");
+        assert!(
+            left == [&vec![1, 2], &vec![1, 3]],
+            "left on disk: {left:02x?}"
+        );
         self.check();
     }
 }
@@ -715,17 +822,33 @@ fn serve(
     pages: &disk::Pages,
 ) -> Served {
     let output = shard.step(now_us, committed, input).expect("a step");
-    assert!(output.wants.len() <= 9 * 1024, "{} wants", output.wants.len() / 9);
+    assert!(
+        output.wants.len() <= 9 * 1024,
+        "{} wants",
+        output.wants.len() / 9
+    );
     for (index, key) in output.wants.chunks(9).enumerate() {
-        let record = pages.get(key).unwrap_or_else(|| panic!("{key:02x?} is wanted, not stored"));
+        let record = pages
+            .get(key)
+            .unwrap_or_else(|| panic!("{key:02x?} is wanted, not stored"));
         shard.provide(index, record).expect("a record");
     }
     let mut effects = Vec::new();
-    let needed = shard.emit(&mut effects).expect("emit").expect_err("a buffer too small");
+    let needed = shard
+        .emit(&mut effects)
+        .expect("emit")
+        .expect_err("a buffer too small");
     effects.resize(needed, 0);
-    let written = shard.emit(&mut effects).expect("emit").expect("a buffer large enough");
+    let written = shard
+        .emit(&mut effects)
+        .expect("emit")
+        .expect("a buffer large enough");
     assert_eq!(written, needed);
-    Served { journal: output.journal, effects, wants: output.wants.len() / 9 }
+    Served {
+        journal: output.journal,
+        effects,
+        wants: output.wants.len() / 9,
+    }
 }
 
 /// The same but for what stats tell about the cache.
@@ -737,6 +860,9 @@ fn same_effects(one: &[u8], other: &[u8]) {
     assert_eq!(one.entries.len(), other.entries.len());
     for (one, other) in one.entries.iter().zip(&other.entries) {
         let stats = one.op == 2 && json::number(one.bytes, "cacheBytes").is_some();
-        assert!(stats || one.bytes == other.bytes, "effects depend on the cache");
+        assert!(
+            stats || one.bytes == other.bytes,
+            "effects depend on the cache"
+        );
     }
 }
