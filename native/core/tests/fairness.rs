@@ -1,6 +1,10 @@
 //! The numbers F1–F5 and F7 of the scheduling rules, by seeded simulation.
 
-#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::needless_for_each)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::needless_for_each
+)]
 
 #[path = "support/tree.rs"]
 mod support;
@@ -181,7 +185,7 @@ fn f3_a_quiet_tenant_does_not_wait_for_a_round() {
             // Rarer than its share, once in 1,001 picks: else it is not quiet.
             (0..1_200 + random.below(2_000)).for_each(|_| _ = serve(&mut tree, 0));
             tree.enqueue(quiet, 1, 0);
-            let wait = (1..).find(|_| serve(&mut tree, 0) == Some(quiet));
+            let wait = (1..=100_000).find(|_| serve(&mut tree, 0) == Some(quiet));
             waits.push(wait.expect("served at last"));
         }
         waits.sort_unstable();
@@ -206,7 +210,7 @@ fn f4_a_raised_weight_counts_at_once() {
         tree.enqueue(queue, 1_000_000, 0);
         (0..100 + random.below(5_000)).for_each(|_| _ = serve(&mut tree, 0));
         tree.configure_node(low, weight(1_000), 0);
-        let first = (1..)
+        let first = (1..=100_000)
             .find(|_| serve(&mut tree, 0) == Some(queue))
             .expect("served at last");
         assert!(

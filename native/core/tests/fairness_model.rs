@@ -1,6 +1,10 @@
 //! Random operations against a naive model: counts, eligibility, the best score, what is freed.
 
-#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::needless_for_each)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::needless_for_each
+)]
 
 #[path = "support/tree.rs"]
 mod support;

@@ -1,6 +1,10 @@
 //! F8: rates and their windows, with timers of 1 ms, across restarts.
 
-#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::needless_for_each)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::needless_for_each
+)]
 
 #[path = "support/tree.rs"]
 mod support;

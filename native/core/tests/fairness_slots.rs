@@ -1,6 +1,10 @@
 //! F6: destinations limited by slots in flight.
 
-#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::needless_for_each)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::needless_for_each
+)]
 
 #[path = "support/tree.rs"]
 mod support;

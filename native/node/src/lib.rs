@@ -3,6 +3,9 @@
 //! Every export catches panics (`catch_unwind`); without that a panic aborts the process.
 //! Statics of this library are shared by all threads of the process, the workers too.
 
+// Arguments of exports are owned: that is how Node-API hands them over.
+#![allow(clippy::needless_pass_by_value)]
+
 mod notify;
 mod shard;
 

@@ -66,11 +66,7 @@ impl CostModel {
         } else {
             destination_us
         };
-        let guess = if known != 0 {
-            known
-        } else {
-            HOLD_FIRST_US
-        };
+        let guess = if known != 0 { known } else { HOLD_FIRST_US };
         guess.min(self.hold_max_us)
     }
 
