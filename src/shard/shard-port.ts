@@ -237,15 +237,18 @@ export class ShardPort {
     }
     this.#queue.giveBack({ buffer: input, bytes: inputBytes, windows });
     this.#outputs.give(output, outputBytes);
-    if (exchange === this.#lastSent) this.#wakeAfter(effects.wakeAfterMs);
+    if (exchange === this.#lastSent) this.#wakeAfter(effects.wakeAfterMs, flushMs);
   }
 
-  /** Only the newest exchange knows when the shard wants to go on. */
-  #wakeAfter(wakeAfterMs: number): void {
+  /**
+   * Only the newest exchange knows when the shard wants to go on, counted from its step: the flush
+   * since then is part of the wait, or a slow disk would take its time from every rate.
+   */
+  #wakeAfter(wakeAfterMs: number, flushMs: number): void {
     if (this.#state !== 'open') return;
-    const delayMs = Math.min(wakeAfterMs, LIMITS.wakeAfterMsMax);
+    const delayMs = Math.ceil(Math.min(wakeAfterMs, LIMITS.wakeAfterMsMax) - flushMs);
     clearTimeout(this.#wakeTimer);
-    if (delayMs === 0) {
+    if (delayMs <= 0) {
       this.#wakeDue = true;
       return;
     }
