@@ -16,6 +16,8 @@ export interface Clock {
 export const SLEW_US_PER_SEC = 500;
 /** Below this the two clocks are as equal as `Date.now()` can tell. */
 const DRIFT_IGNORED_US = 1_000;
+/** Reading both clocks takes 1 µs; a thread that lost its core in between would see a drift. */
+const LOOK_US_MAX = 100;
 
 const monotonicUs = (): number => {
   const [seconds, nanoseconds] = process.hrtime();
@@ -39,7 +41,7 @@ export class ProcessClock implements Clock {
   static start(): ProcessClock {
     const clock = new ProcessClock(new SharedArrayBuffer(8));
     clock.#offsetUs[0] = Date.now() * 1_000 - monotonicUs();
-    clock.#timer = setInterval(() => clock.follow(Date.now() * 1_000), 1_000).unref();
+    clock.#timer = setInterval(() => clock.#look(), 1_000).unref();
     return clock;
   }
 
@@ -54,10 +56,17 @@ export class ProcessClock implements Clock {
     return this.#lastUs;
   }
 
+  #look(): void {
+    const beforeUs = monotonicUs();
+    const wallUs = Date.now() * 1_000;
+    const afterUs = monotonicUs();
+    if (afterUs - beforeUs <= LOOK_US_MAX) this.follow(wallUs, afterUs);
+  }
+
   /** Moves one slew step towards the wall clock; called once a second. */
-  follow(wallUs: number): void {
+  follow(wallUs: number, atUs = monotonicUs()): void {
     const offset = this.#offsetUs[0] as number;
-    const driftUs = wallUs - (monotonicUs() + offset);
+    const driftUs = wallUs - (atUs + offset);
     if (Math.abs(driftUs) <= DRIFT_IGNORED_US) return;
     const step = Math.max(-SLEW_US_PER_SEC, Math.min(SLEW_US_PER_SEC, Math.round(driftUs)));
     this.#offsetUs[0] = offset + step;
