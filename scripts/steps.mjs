@@ -44,6 +44,7 @@ export function run(command, args, { capture = false, env = {} } = {}) {
  * @returns {never}
  */
 export function finish({ passed, failed }) {
-  console.log(`${passed} passed, ${failed} failed`);
+  // A reporter may leave the cursor, and codes for it, in the middle of a line.
+  console.log(`\n${passed} passed, ${failed} failed`);
   process.exit(failed === 0 ? 0 : 1);
 }
