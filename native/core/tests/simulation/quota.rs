@@ -33,7 +33,7 @@ impl Bucket {
 }
 
 impl Quotas {
-    /// Limits as they are from now on; what a bucket holds stays.
+    /// Limits as they are from now on; the same limits keep what a bucket holds.
     pub fn configure(&mut self, entities: &Entities, now_us: u64) {
         for (place, fields) in entities.destinations.iter().enumerate() {
             let limits = fields
@@ -68,9 +68,15 @@ impl Quotas {
             at_us: now_us,
         });
         bucket.fill(now_us);
-        bucket.rate_per_sec = rate_per_sec;
-        bucket.depth = depth;
-        bucket.left = bucket.left.min(depth);
+        if (bucket.rate_per_sec, bucket.depth) != (rate_per_sec, depth) {
+            // A node that was idle and freed comes back full, so only windows of one limit count.
+            *bucket = Bucket {
+                rate_per_sec,
+                depth,
+                left: depth,
+                at_us: now_us,
+            };
+        }
     }
 
     /// One message of a (destination, set, tenant) was handed out.
