@@ -36,7 +36,7 @@ export class ApiClient {
     const token = options.token ?? env.FAIRLEAD_TOKEN;
     if (token === undefined || token === '') {
       throw new CliError(EXIT.noPermission, 'No token was given.', {
-        hint: 'Give one with --token or FAIRLEAD_TOKEN; `fairlead token issue` makes one.',
+        hint: 'Give one with --token or FAIRLEAD_TOKEN; `fairlead dev` prints one, `fairlead token issue` makes one.',
       });
     }
     this.token = token;

@@ -36,13 +36,18 @@ async function firstConnection(client: Client): Promise<void> {
   await Promise.race([client.whenConnected(), failed]);
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  unknownDestination: 'Make it: `fairlead destination put NAME`.',
+  tenantRequired: 'Name it with --tenant.',
+};
+
 function cliErrorOf(error: unknown, url: string): unknown {
   if (!(error instanceof FairleadClientError)) return error;
   const { code, message } = error;
   if (code === 0) return unreachable(url, error);
-  const hint =
-    error.error === 'unknownDestination' ? 'Make it: `fairlead destination put NAME`.' : undefined;
-  return new CliError(exitCodeOf(error), `${message} (code ${code})`, { hint });
+  return new CliError(exitCodeOf(error), `${message} (code ${code})`, {
+    hint: HINTS[error.error],
+  });
 }
 
 function exitCodeOf({ code, retryable }: FairleadClientError): ExitCode {

@@ -15,7 +15,8 @@ export interface Row {
 
 const HEAD = ['tenant', 'set', 'weight', 'waiting', 'sent', 'owed', 'got', 'p50 ms', 'p99 ms'];
 const WIDTHS = [11, 6, 6, 8, 8, 7, 7, 8, 8];
-const BAR_WIDTH = 40;
+/** So that a line with its numbers fits 80 columns. */
+const BAR_WIDTH = 25;
 
 /** The table of tenants; `sent` is what publishers saw acknowledged. */
 export function drawTable(title: string, rows: readonly Row[]): string {
@@ -57,7 +58,7 @@ export function drawShares({ tenants }: Measure): string {
       if (tenant.set !== set.name || each === undefined) return [];
       const ratio = each.got / each.owed;
       const name = `  ${tenant.name.padEnd(10)} ${String(tenant.weight).padStart(4)}`;
-      const numbers = `${count(each.got).padStart(8)} of ${count(each.owed).padStart(8)}`;
+      const numbers = `${count(each.got).padStart(6)} of ${count(each.owed).padStart(6)}`;
       const kind = each.backlogged ? 'backlogged' : '';
       return [`${name} ${bar(ratio)} ${ratio.toFixed(3)} ${numbers}  ${kind}`.trimEnd()];
     }),
