@@ -173,7 +173,8 @@ impl Pair {
             1 => {
                 let until = self.now + self.random.below(3_000);
                 self.tree.rest(id, until, self.now);
-                self.nodes[id as usize].rest_until = until;
+                let node = &mut self.nodes[id as usize];
+                node.rest_until = node.rest_until.max(until);
             }
             _ => {
                 let to = match kind {

@@ -40,10 +40,11 @@ impl Tree {
                 .is_none_or(|bucket| bucket.ready_us(1) <= self.now_us)
     }
 
-    /// Not eligible until then: a throttled scope rests. An earlier time than before ends it early.
+    /// Not eligible until then: a throttled scope rests. A shorter rest does not end a longer one.
     pub fn rest(&mut self, node: NodeId, until_us: u64, now_us: u64) {
         let now_us = self.advance(now_us);
-        self.extra_mut(node).rest_until_us = until_us;
+        let extra = self.extra_mut(node);
+        extra.rest_until_us = extra.rest_until_us.max(until_us);
         self.refresh(node, now_us);
     }
 

@@ -173,6 +173,8 @@ struct Subscription {
     destination: usize,
     credit: u32,
     rest_until_us: u64,
+    /// A lease ended since it settled last.
+    late: bool,
 }
 
 struct InFlight {
@@ -527,6 +529,7 @@ impl Model {
                     destination,
                     credit,
                     rest_until_us: 0,
+                    late: false,
                 };
                 client.subscriptions.insert(*number, subscription);
                 ok(*id)
@@ -543,9 +546,10 @@ impl Model {
                 ok(*id)
             }
             Plan::Settle { id, number, said } => {
-                if !client.subscriptions.contains_key(number) {
+                let Some(subscription) = client.subscriptions.get_mut(number) else {
                     return error(*id, 3006);
-                }
+                };
+                subscription.late = false;
                 let mut applied = 0;
                 for said in said {
                     let client = self.connections.get_mut(&connection).expect("still there");
@@ -653,9 +657,14 @@ impl Model {
                 let until_us = now_us + rest_ms * 1000;
                 match said.scope.unwrap_or(0) {
                     1 => {
-                        self.tenant_rest_us.insert((destination, tenant), until_us);
+                        let rest = self.tenant_rest_us.entry((destination, tenant));
+                        let rest_us = rest.or_default();
+                        *rest_us = until_us.max(*rest_us);
                     }
-                    2 => self.queues.entry(queue).or_default().rest_until_us = until_us,
+                    2 => {
+                        let queue = self.queues.entry(queue).or_default();
+                        queue.rest_until_us = queue.rest_until_us.max(until_us);
+                    }
                     _ => {
                         let client = self.connections.get_mut(&connection).expect("its own");
                         let subscription =
@@ -761,10 +770,12 @@ impl Model {
         };
         let mut ended = Vec::new();
         for client in self.connections.values_mut() {
+            let subscriptions = &mut client.subscriptions;
             client.in_flight.retain(|_, slot| {
                 let over = over(slot);
                 if over {
                     ended.push(slot.key);
+                    subscriptions.get_mut(&slot.number).expect("its").late = true;
                 }
                 !over
             });
@@ -947,15 +958,17 @@ impl Model {
         );
     }
 
-    /// The one with most credit left among those that can be served.
+    /// The one with most credit left among those that can be served; those that are late come last.
     fn check_consumer(&self, destination: usize, connection: u32, number: u32) {
-        let mut most = 0;
+        let rank = |subscription: &Subscription| (!subscription.late, subscription.credit);
+        let mut most = (false, 0);
         for client in self.connections.values().filter(|client| !client.parked) {
             for subscription in client.subscriptions.values() {
                 if subscription.destination == destination
                     && subscription.rest_until_us <= self.now_us
+                    && subscription.credit > 0
                 {
-                    most = most.max(subscription.credit);
+                    most = most.max(rank(subscription));
                 }
             }
         }
@@ -968,8 +981,8 @@ impl Model {
         assert!(!client.parked, "a parked connection");
         assert!(subscription.rest_until_us <= self.now_us, "a gateway rests");
         assert!(
-            subscription.credit > 0 && subscription.credit == most,
-            "most credit first"
+            subscription.credit > 0 && rank(subscription) == most,
+            "most credit first, late ones last"
         );
     }
 
