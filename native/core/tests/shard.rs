@@ -50,6 +50,11 @@ fn recipients(took: &[Took]) -> Vec<&str> {
     took.iter().map(|took| took.recipient.as_str()).collect()
 }
 
+/// The subscription of each.
+fn numbers(took: &[Took]) -> Vec<u32> {
+    took.iter().map(|took| took.number).collect()
+}
+
 #[test]
 fn a_message_goes_to_its_gateway_once() {
     let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);
@@ -67,6 +72,31 @@ fn a_message_goes_to_its_gateway_once() {
     assert!(bench.step().is_empty());
     bench.checkpoint();
     assert_eq!(bench.pages.len(), 2, "only marks are left");
+}
+
+/// Once a gateway that hung with most credit left took each message again to the end of its lease,
+/// until all of them were given up, while another one waited for work.
+#[test]
+fn a_gateway_whose_lease_ended_comes_after_the_others() {
+    let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);
+    bench.connect(1, 3);
+    bench.connect(2, 2);
+    bench.subscribe(1, 1, 0, 1000);
+    bench.subscribe(2, 7, 0, 2);
+    bench.publish(1, 0, &[("t1", "a", "m1", 1), ("t1", "a", "m2", 1)]);
+    assert_eq!(numbers(&bench.step()), [1, 1]);
+    bench.now_us += PLAIN.lease_ms * 1000;
+    let took = bench.step();
+    assert_eq!(numbers(&took), [7, 7], "the other one");
+    assert!(took.iter().all(|took| took.attempt == 2));
+    bench.publish(1, 0, &[("t1", "a", "m3", 1)]);
+    assert_eq!(numbers(&bench.step()), [1], "better late than nobody");
+    bench.credit(2, 7, 2);
+    bench.publish(1, 0, &[("t1", "a", "m4", 1)]);
+    assert_eq!(numbers(&bench.step()), [7]);
+    bench.settle(1, 1, &[Said::sent(1)]);
+    bench.publish(1, 0, &[("t1", "a", "m5", 1)]);
+    assert_eq!(numbers(&bench.step()), [1], "it works, if slowly");
 }
 
 /// Once only the message handed out under `strict` was waited for.

@@ -109,6 +109,8 @@ pub struct Consumer {
     pub parked: bool,
     /// Throttled by its gateway until then.
     pub rest_until_us: u64,
+    /// A lease of it ended and it settled nothing since: others come first.
+    pub late: bool,
     pub last_served: u64,
     /// Deliver frame under construction, valid in `frame_exchange`.
     pub frame: u32,
@@ -158,7 +160,9 @@ impl Destination {
         }
     }
 
-    /// The consumer to serve next: most credit left, then the one served longest ago.
+    /// The consumer to serve next: most credit left, then the one served longest ago. One that is
+    /// late comes after all others, or one that hangs would take message after message to its lease's
+    /// end while it holds the most credit.
     pub fn best_consumer(&self, now_us: u64) -> Option<usize> {
         let mut best: Option<usize> = None;
         for (place, consumer) in self.consumers.iter().enumerate() {
@@ -167,7 +171,8 @@ impl Destination {
             }
             let better = best.is_none_or(|other| {
                 let other = &self.consumers[other];
-                (consumer.credit, other.last_served) > (other.credit, consumer.last_served)
+                (!consumer.late, consumer.credit, other.last_served)
+                    > (!other.late, other.credit, consumer.last_served)
             });
             if better {
                 best = Some(place);

@@ -37,6 +37,12 @@ impl Shard {
                     .get(&connection)
                     .and_then(|client| client.subscription(head.subscription));
                 if let Some(subscription) = known {
+                    // Also when all of them come too late: it is slow, but it works.
+                    if let Some(consumer) = self.destinations[subscription.destination as usize]
+                        .consumer_mut(connection, subscription.number)
+                    {
+                        consumer.late = false;
+                    }
                     let applied = self.apply_outcomes(connection, subscription.number, &outcomes);
                     let unknown = outcomes.len() as u32 - applied;
                     if head.id > 0 {
@@ -337,9 +343,26 @@ impl Shard {
                         .push(Reverse((client.lease_check_us, connection)));
                 }
             }
+            self.mark_late(connection, &taken);
             self.return_doubtful(&taken, REASON_LEASE_END);
             taken.clear();
             self.taken = taken;
+        }
+    }
+
+    /// The subscriptions whose leases ended come after others until they settle something.
+    fn mark_late(&mut self, connection: u32, taken: &[InFlight]) {
+        let mut last = None;
+        for slot in taken {
+            let of = (slot.destination, slot.subscription);
+            if last.replace(of) == Some(of) {
+                continue;
+            }
+            if let Some(consumer) = self.destinations[slot.destination as usize]
+                .consumer_mut(connection, slot.subscription)
+            {
+                consumer.late = true;
+            }
         }
     }
 

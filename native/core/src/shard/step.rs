@@ -231,6 +231,7 @@ impl Shard {
             credit: request.credit,
             parked,
             rest_until_us: 0,
+            late: false,
             last_served: 0,
             frame: batches::NONE,
             frame_exchange: 0,
