@@ -98,7 +98,7 @@ function addOperatorCommands(program: Command): void {
     .description('show the queues of a destination and why the last ones were picked')
     .argument('<destination>')
     .action(async (name, options) =>
-      (await import('./status.ts')).explainDestination(name, options),
+      (await import('./explain.ts')).explainDestination(name, options),
     );
 
   remote(program.command('status'))

@@ -12,28 +12,3 @@ export async function showStatus(options: RemoteOptions): Promise<void> {
   printLine(formatFields(rest));
   if (Array.isArray(shards)) printLine(`\n${tableOf(shards as JsonObject[])}`);
 }
-
-export interface ExplainOptions extends RemoteOptions {
-  readonly limit?: string;
-  readonly cursor?: string;
-}
-
-/** Prints the queues of a destination in order of service, and why the last ones were picked. */
-export async function explainDestination(name: string, options: ExplainOptions): Promise<void> {
-  const { limit, cursor } = options;
-  const answer = await new ApiClient(options).request({
-    path: ['v1', 'destinations', name, 'explain'],
-    query: { limit, cursor },
-  });
-  if (options.json) {
-    printJson(answer);
-    return;
-  }
-  const lists = Object.entries(answer).filter(([, value]) => Array.isArray(value));
-  const rest = Object.entries(answer).filter(([, value]) => !Array.isArray(value));
-  printLine(formatFields(Object.fromEntries(rest)));
-  for (const [title, rows] of lists) {
-    const table = (rows as JsonObject[]).length === 0 ? 'none' : tableOf(rows as JsonObject[]);
-    printLine(`\n${title}\n${table}`);
-  }
-}

@@ -7,6 +7,9 @@ use crate::tree::{self, NodeId};
 use std::collections::HashMap;
 use std::fmt::Write;
 
+/// Set in the tie-break of a node that was served since it became backlogged.
+const SERVED: u64 = 1 << 63;
+
 /// A JSON number, or null for what JSON cannot say.
 fn number(out: &mut String, value: f64) {
     if value.is_finite() {
@@ -21,6 +24,12 @@ fn text(out: &mut String, value: &[u8]) {
     out.push('"');
     out.push_str(&String::from_utf8_lossy(value));
     out.push('"');
+}
+
+/// The second part of a score (rule 3): newly backlogged nodes come first, each group by its turn.
+fn turn(out: &mut String, tie: u64) {
+    let fresh = tie & SERVED == 0;
+    let _ = write!(out, r#","fresh":{fresh},"turn":{}"#, tie & !SERVED);
 }
 
 impl Destination {
@@ -87,7 +96,8 @@ impl Destination {
             }
             let _ = write!(out, r#"{{"weight":{},"debt":"#, level.weight);
             number(out, level.debt);
-            let _ = write!(out, r#","tie":{}}}"#, level.tie);
+            turn(out, level.tie);
+            out.push('}');
         }
         out.push_str("]}");
     }
@@ -98,7 +108,8 @@ impl Destination {
             self.write_names(out, queue);
             out.push_str(r#","debt":"#);
             number(out, debt);
-            let _ = write!(out, r#","tie":{tie}}}"#);
+            turn(out, tie);
+            out.push('}');
         };
         for (place, trace) in self.tree.last_picks().enumerate() {
             if place > 0 {
