@@ -11,7 +11,7 @@ import { checkName } from './check-message.ts';
 import { Connection, type ConnectionEvents } from './connection.ts';
 import { Consumer, type Handler } from './consumer.ts';
 import { Emitter } from './emitter.ts';
-import { FairleadClientError } from './error.ts';
+import { DAEMON_ERRORS, FairleadClientError } from './error.ts';
 import { Publisher } from './publisher.ts';
 import { findWebSocket, openSocket } from './socket.ts';
 import { SubscriptionCore } from './subscription.ts';
@@ -262,8 +262,11 @@ export class Client extends Emitter<ClientEvents> {
     // A function may give a fresh token in place of one that expired while it was used.
     const renewable = helloCame && typeof this.#options.token === 'function';
     if (code === CLOSE_FORBIDDEN || (code === CLOSE_BAD_TOKEN && !renewable)) {
+      // The reason begins with the error's name: tokenMissing, tokenExpired …
+      const told = reason.split(':', 1)[0] ?? '';
+      const isTold = Object.values(DAEMON_ERRORS).some(([name]) => name === told);
       const name = code === CLOSE_FORBIDDEN ? 'scopeMissing' : 'tokenInvalid';
-      this.#finish(new FairleadClientError(name, reason || undefined), code);
+      this.#finish(new FairleadClientError(isTold ? told : name, reason || undefined), code);
     } else {
       this.#wait(code, reason);
     }
