@@ -136,7 +136,9 @@ export class DiskFile {
     if (newest !== undefined) return Buffer.from(newest.bytes);
     const content = Buffer.alloc(SECTOR_BYTES);
     const start = sector * SECTOR_BYTES;
-    this.#durable.copy(content, 0, start, Math.min(start + SECTOR_BYTES, this.#durableBytes));
+    // A sector after the end of what is durable was never written.
+    const end = Math.min(start + SECTOR_BYTES, this.#durableBytes);
+    if (start < end) this.#durable.copy(content, 0, start, end);
     return content;
   }
 
