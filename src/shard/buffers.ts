@@ -6,7 +6,7 @@
  */
 
 /** Exchanges after which an unneeded size is halved. */
-const PERIOD = 1024;
+const PERIOD = 128;
 
 export interface SpareBuffersOptions {
   /** Smallest size, and the first. */

@@ -1,5 +1,5 @@
 /**
- * What waits to be sent to a shard: inputs of at most 4 MiB each, the last of them open.
+ * What waits to be sent to a shard: inputs of at most 1 MiB each, the last of them open.
  *
  * With each input it keeps how many bytes of client frames each connection has in it, so that
  * their window is given back when the shard has answered.
@@ -85,8 +85,13 @@ export class InputQueue {
     this.#open = this.#newOpen(new InputBuffer(FIRST_BYTES));
   }
 
+  /**
+   * Begins with a buffer of the size that inputs have had lately. One that grows from small leaves
+   * buffers twice its size behind: at 270,000 messages a second the whole heap was collected 14
+   * times a second for them.
+   */
   #newOpen(input: InputBuffer): Waiting {
-    if (this.#spares.spares > 0) input.reuse(this.#spares.take());
+    input.reuse(this.#spares.take());
     return { input, windows: this.#spareWindows.pop() ?? new Map() };
   }
 }
