@@ -657,9 +657,9 @@ impl Model {
                 let until_us = now_us + rest_ms * 1000;
                 match said.scope.unwrap_or(0) {
                     1 => {
-                        let rest = self.tenant_rest_us.entry((destination, tenant));
-                        let rest_us = rest.or_default();
-                        *rest_us = until_us.max(*rest_us);
+                        let known = self.tenant_rest_us.entry((destination, tenant));
+                        let until = known.or_default();
+                        *until = until_us.max(*until);
                     }
                     2 => {
                         let queue = self.queues.entry(queue).or_default();
