@@ -84,8 +84,8 @@ impl Shard {
 
     /// Writes the journal of the last step to the begin of `output`, which has room for it.
     ///
-    /// The caller's buffers serve again and again: as buffers of ours, each new to V8, the journals
-    /// of 400,000 messages a second made it collect its whole heap several times a second.
+    /// The caller's buffers serve again and again: buffers of ours would each be new to V8, which
+    /// counts their bytes when it decides whether to collect.
     #[napi(catch_unwind)]
     pub fn take_journal(&mut self, mut output: Uint8Array) -> napi::Result<()> {
         // SAFETY: the array is this thread's own and JavaScript does not run during the call.
