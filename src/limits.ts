@@ -67,6 +67,32 @@ export const LIMITS = {
   /** Log records kept before a checkpoint begins by itself. */
   logBytes: 16 * MIB,
 
+  // The life of a message, enforced in the core.
+  /** Service levels, 0 the highest; largest cost of a message. Past them: invalidOption. */
+  levelMax: 7,
+  costMax: 65_535,
+  /** Bytes of an idempotency key and of a callback URL. Past them: fieldTooLong. */
+  idempotencyKeyBytes: 255,
+  callbackBytes: 2048,
+  /** How far ahead a message may be scheduled, how long it may be valid. Past them: invalidOption. */
+  scheduleMsMax: 90 * 24 * 3_600_000,
+  validityMsMax: 30 * 24 * 3_600_000,
+  validityMsDefault: 36_000_000,
+  /** Message ids of one cancel, status or receipt frame. Past it: tooManyMessages. */
+  idsPerFrame: 4096,
+  /** Timers that fire in one exchange; the others fire in the next. */
+  timersPerExchange: 16_384,
+  /** Ids that wait for their records to be read. Past it: overloaded. */
+  lookupsPerShard: 65_536,
+  /** Dead letters of a shard. Past it: the oldest is given up for good and counted. */
+  deadLetters: 100_000,
+  /** Idempotency keys of a shard and how long they are known. Past it: keyed work is refused as tooManyKeys. */
+  idempotencyKeys: 2_000_000,
+  idempotencyWindowMs: 24 * 3_600_000,
+  /** How long, and in how many bytes of records, ended messages are remembered. Past it: the oldest are forgotten. */
+  retentionMs: 3_600_000,
+  retentionBytes: 256 * MIB,
+
   // Entities.
   entitiesPerKind: 100_000,
   weightMin: 1,

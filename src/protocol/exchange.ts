@@ -22,10 +22,19 @@ export const INPUT_OP = {
   drain: 10,
   inUse: 11,
   diskFull: 12,
+  call: 13,
+  find: 14,
+  list: 15,
+  cancelAll: 16,
+  deadLetters: 17,
+  replay: 18,
+  purge: 19,
+  redact: 20,
+  erase: 21,
 } as const;
 export type InputOp = (typeof INPUT_OP)[keyof typeof INPUT_OP];
 
-export const EFFECT_OP = { send: 1, reply: 2, close: 3 } as const;
+export const EFFECT_OP = { send: 1, reply: 2, close: 3, replyFrame: 4 } as const;
 
 /** Scopes of a connection, as bits. */
 export const SCOPE_BIT = { publish: 1, consume: 2, platform: 4 } as const;

@@ -13,6 +13,8 @@ pub enum Code {
     NotYetSupported = 1007,
     InvalidName = 1008,
     PayloadTooLarge = 1009,
+    Overloaded = 1010,
+    InvalidOption = 1020,
     ScopeMissing = 2004,
     TenantForbidden = 2005,
     UnknownDestination = 3001,
@@ -26,6 +28,17 @@ pub enum Code {
     TooManySubscriptions = 3009,
     TenantRequired = 3013,
     DiskFull = 3014,
+    TooManyKeys = 3018,
+    MessageNotFound = 3019,
+    MessageEnded = 3020,
+    MessageInFlight = 3021,
+    RefusingNew = 3022,
+    WouldExpire = 3023,
+    AttemptsExhausted = 3024,
+    InDoubt = 3025,
+    ValidityOver = 3026,
+    MessageNotEnded = 3027,
+    UnknownPool = 3028,
 }
 
 impl Code {

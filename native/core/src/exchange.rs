@@ -6,8 +6,9 @@
 mod request;
 
 pub use request::{
-    Change, Configure, DestinationFields, EntityKind, Explain, FairBy, InUse, OnDoubt, SetFields,
-    SetOrder, TenantFields, decode_configure, decode_explain, decode_in_use, decode_stats,
+    Admission, Change, Configure, DestinationFields, EntityKind, Explain, FairBy, InUse,
+    LEVELS_MAX, LevelFloors, OnDoubt, PoolFields, SenderFields, SetFields, SetOrder, SetPolicy,
+    TenantFields, decode_configure, decode_explain, decode_in_use, decode_stats,
 };
 
 pub const INPUT_MAGIC: u32 = 0x3158_4C46;
@@ -44,6 +45,16 @@ pub enum InputOp {
     Drain = 10,
     InUse = 11,
     DiskFull = 12,
+    /// A client frame of the REST interface; answered with one frame.
+    Call = 13,
+    Find = 14,
+    List = 15,
+    CancelAll = 16,
+    DeadLetters = 17,
+    Replay = 18,
+    Purge = 19,
+    Redact = 20,
+    Erase = 21,
 }
 
 /// One entry of an input; `connection` is the request id where the tables say so.
@@ -160,6 +171,15 @@ impl InputOp {
             10 => Self::Drain,
             11 => Self::InUse,
             12 => Self::DiskFull,
+            13 => Self::Call,
+            14 => Self::Find,
+            15 => Self::List,
+            16 => Self::CancelAll,
+            17 => Self::DeadLetters,
+            18 => Self::Replay,
+            19 => Self::Purge,
+            20 => Self::Redact,
+            21 => Self::Erase,
             _ => return None,
         })
     }
@@ -231,6 +251,8 @@ pub enum EffectOp {
     Reply = 2,
     /// u16 close code.
     Close = 3,
+    /// One daemon frame that answers a call; the connection is the request id.
+    ReplyFrame = 4,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,3 +22,21 @@ pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub const LOG_BYTES: u64 = 16 * 1024 * 1024;
 /// Distinct batch records one exchange may hand out from: bounds what it reads back from disk.
 pub const RECORDS_PER_EXCHANGE: usize = 1024;
+
+pub const LEVEL_MAX: u8 = 7;
+pub const COST_MAX: u32 = 65_535;
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+pub const CALLBACK_BYTES: usize = 2048;
+/// How far ahead a message may be scheduled, and how long it may be valid, ms.
+pub const SCHEDULE_MS_MAX: u64 = 90 * 24 * 3_600_000;
+pub const VALIDITY_MS_MAX: u64 = 30 * 24 * 3_600_000;
+pub const VALIDITY_MS_DEFAULT: u64 = 36_000_000;
+pub const IDS_PER_FRAME: usize = 4096;
+pub const TIMERS_PER_EXCHANGE: usize = 16_384;
+/// Ids whose records are still to be read, for cancel, status and receipts.
+pub const LOOKUPS_PER_SHARD: usize = 65_536;
+pub const DEAD_LETTERS: usize = 100_000;
+pub const IDEMPOTENCY_KEYS: usize = 2_000_000;
+pub const IDEMPOTENCY_WINDOW_MS: u64 = 24 * 3_600_000;
+pub const RETENTION_MS: u64 = 3_600_000;
+pub const RETENTION_BYTES: u64 = 256 * 1024 * 1024;

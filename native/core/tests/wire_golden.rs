@@ -253,6 +253,8 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
                 EntityKind::Destination => "destination",
                 EntityKind::Set => "set",
                 EntityKind::Tenant => "tenant",
+                EntityKind::Sender => "sender",
+                EntityKind::Pool => "pool",
             };
             set("kind", kind.into());
             set("name", in_use.name.into());
@@ -270,6 +272,7 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
         InputOp::Unpark => "unpark",
         InputOp::Checkpoint => "checkpoint",
         InputOp::Drain => "drain",
+        other => panic!("{other:?} is not in the golden input yet"),
     };
     set("op", name.into());
     meaning
@@ -331,6 +334,7 @@ fn change_meaning(change: &Change<'_>) -> (&'static str, Value) {
                 })
             }),
         ),
+        other => panic!("{other:?} is not in the golden input yet"),
     }
 }
 

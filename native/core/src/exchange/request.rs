@@ -2,6 +2,7 @@
 
 use super::ExchangeError;
 use crate::error::Code;
+use crate::limits::VALIDITY_MS_DEFAULT;
 use crate::msgpack::{Number, Reader};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,33 @@ pub enum SetOrder {
     Strict,
 }
 
+/// Whether work that would expire before its turn is refused at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    Off,
+    /// Counts what `On` would have refused.
+    Shadow,
+    On,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetPolicy {
+    /// A queue a sender.
+    Fair,
+    /// Slots that tenants share by hash.
+    Shuffle,
+}
+
+/// Service levels of a tenant at most.
+pub const LEVELS_MAX: usize = 8;
+
+/// The floor of each service level, as part of the tenant's service; the first is 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LevelFloors {
+    pub count: u8,
+    pub floors: [f32; LEVELS_MAX],
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DestinationFields {
     pub rate_per_sec: Option<f64>,
@@ -33,6 +61,35 @@ pub struct DestinationFields {
     pub on_doubt: OnDoubt,
     pub fair_by: FairBy,
     pub paused: bool,
+    pub retry_base_ms: u64,
+    pub retry_max_ms: u64,
+    /// 0…1: part of the back-off by which it varies.
+    pub retry_jitter: f64,
+    pub validity_ms: u64,
+    pub refuse_new: bool,
+    pub admission: Admission,
+}
+
+impl Default for DestinationFields {
+    /// What a PUT without fields makes.
+    fn default() -> Self {
+        Self {
+            rate_per_sec: None,
+            burst: 1,
+            in_flight_max: None,
+            lease_ms: 30_000,
+            attempts_max: 16,
+            on_doubt: OnDoubt::Redeliver,
+            fair_by: FairBy::Auto,
+            paused: false,
+            retry_base_ms: 1_000,
+            retry_max_ms: 600_000,
+            retry_jitter: 0.2,
+            validity_ms: VALIDITY_MS_DEFAULT,
+            refuse_new: false,
+            admission: Admission::Off,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +99,33 @@ pub struct SetFields {
     pub burst: u64,
     pub in_flight_max: Option<u32>,
     pub order: SetOrder,
+    /// What it may take above its entitled share, as part of that share; none: no cap.
+    pub borrow_max: Option<f64>,
+    pub paused: bool,
+    pub refuse_new: bool,
+    pub policy: SetPolicy,
+    /// Of the policy `shuffle`: shared slots, and how many of them a tenant uses.
+    pub slots: u32,
+    pub hand: u32,
+}
+
+impl Default for SetFields {
+    /// What a PUT without fields makes, and the set that no other was named for.
+    fn default() -> Self {
+        Self {
+            weight: 100,
+            rate_per_sec: None,
+            burst: 1,
+            in_flight_max: None,
+            order: SetOrder::Fifo,
+            borrow_max: None,
+            paused: false,
+            refuse_new: false,
+            policy: SetPolicy::Fair,
+            slots: 64,
+            hand: 4,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +136,29 @@ pub struct TenantFields<'a> {
     pub burst: u64,
     pub in_flight_max: Option<u32>,
     pub paused: bool,
+    pub refuse_new: bool,
+    pub level_floors: Option<LevelFloors>,
+    /// Messages, and bytes of them, that may wait at one destination.
+    pub waiting_max: Option<u64>,
+    pub waiting_bytes_max: Option<u64>,
+}
+
+/// A tenant's sender at every destination.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SenderFields<'a> {
+    pub rate_per_sec: Option<f64>,
+    pub burst: u64,
+    pub in_flight_max: Option<u32>,
+    pub pool: Option<&'a str>,
+    pub paused: bool,
+    pub refuse_new: bool,
+}
+
+/// A bucket that several senders share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PoolFields {
+    pub rate_per_sec: Option<f64>,
+    pub burst: u64,
 }
 
 /// What `configure` sets; none: deleted, back to the defaults.
@@ -60,6 +167,9 @@ pub enum Change<'a> {
     Destination(Option<DestinationFields>),
     Set(Option<SetFields>),
     Tenant(Option<TenantFields<'a>>),
+    /// Its name is `tenant/sender`.
+    Sender(Option<SenderFields<'a>>),
+    Pool(Option<PoolFields>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +190,8 @@ pub enum EntityKind {
     Destination,
     Set,
     Tenant,
+    Sender,
+    Pool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +204,17 @@ pub fn decode_configure(bytes: &[u8]) -> Result<Configure<'_>, ExchangeError> {
     decode("a configure is damaged", bytes, |reader| {
         array_of(reader, 3)?;
         let kind = entity_kind(reader)?;
-        let name = name(reader)?;
+        let name = if kind == EntityKind::Sender {
+            std::str::from_utf8(reader.str()?).map_err(|_| Code::InvalidName)?
+        } else {
+            name(reader)?
+        };
         let change = match kind {
             EntityKind::Destination => Change::Destination(optional(reader, destination_fields)?),
             EntityKind::Set => Change::Set(optional(reader, set_fields)?),
             EntityKind::Tenant => Change::Tenant(optional(reader, tenant_fields)?),
+            EntityKind::Sender => Change::Sender(optional(reader, sender_fields)?),
+            EntityKind::Pool => Change::Pool(optional(reader, pool_fields)?),
         };
         Ok(Configure { name, change })
     })
@@ -127,7 +245,7 @@ pub fn decode_in_use(bytes: &[u8]) -> Result<InUse<'_>, ExchangeError> {
         array_of(reader, 2)?;
         Ok(InUse {
             kind: entity_kind(reader)?,
-            name: name(reader)?,
+            name: std::str::from_utf8(reader.str()?).map_err(|_| Code::InvalidName)?,
         })
     })
 }
@@ -147,8 +265,8 @@ fn decode<'a, T>(
 }
 
 fn destination_fields(reader: &mut Reader<'_>) -> Result<DestinationFields, Code> {
-    array_of(reader, 8)?;
-    Ok(DestinationFields {
+    let has_life = base_or_all(reader, 8, 14)?;
+    let mut fields = DestinationFields {
         rate_per_sec: optional(reader, f64_of)?,
         burst: reader.uint()?,
         in_flight_max: optional(reader, Reader::uint32)?,
@@ -157,30 +275,103 @@ fn destination_fields(reader: &mut Reader<'_>) -> Result<DestinationFields, Code
         on_doubt: one_of(reader, [OnDoubt::Redeliver, OnDoubt::Fail])?,
         fair_by: one_of(reader, [FairBy::Auto, FairBy::Cost, FairBy::Time])?,
         paused: reader.bool()?,
-    })
+        ..DestinationFields::default()
+    };
+    if has_life {
+        fields.retry_base_ms = reader.uint()?;
+        fields.retry_max_ms = reader.uint()?;
+        fields.retry_jitter = f64_of(reader)?;
+        fields.validity_ms = reader.uint()?;
+        fields.refuse_new = reader.bool()?;
+        fields.admission = one_of(reader, [Admission::Off, Admission::Shadow, Admission::On])?;
+    }
+    Ok(fields)
 }
 
 fn set_fields(reader: &mut Reader<'_>) -> Result<SetFields, Code> {
-    array_of(reader, 5)?;
-    Ok(SetFields {
+    let has_life = base_or_all(reader, 5, 11)?;
+    let mut fields = SetFields {
         weight: reader.uint32()?,
         rate_per_sec: optional(reader, f64_of)?,
         burst: reader.uint()?,
         in_flight_max: optional(reader, Reader::uint32)?,
         order: one_of(reader, [SetOrder::Fifo, SetOrder::Strict])?,
-    })
+        ..SetFields::default()
+    };
+    if has_life {
+        fields.borrow_max = optional(reader, f64_of)?;
+        fields.paused = reader.bool()?;
+        fields.refuse_new = reader.bool()?;
+        fields.policy = one_of(reader, [SetPolicy::Fair, SetPolicy::Shuffle])?;
+        fields.slots = reader.uint32()?;
+        fields.hand = reader.uint32()?;
+    }
+    Ok(fields)
 }
 
 fn tenant_fields<'a>(reader: &mut Reader<'a>) -> Result<TenantFields<'a>, Code> {
-    array_of(reader, 6)?;
-    Ok(TenantFields {
+    let has_life = base_or_all(reader, 6, 10)?;
+    let mut fields = TenantFields {
         set: name(reader)?,
         weight: reader.uint32()?,
         rate_per_sec: optional(reader, f64_of)?,
         burst: reader.uint()?,
         in_flight_max: optional(reader, Reader::uint32)?,
         paused: reader.bool()?,
+        refuse_new: false,
+        level_floors: None,
+        waiting_max: None,
+        waiting_bytes_max: None,
+    };
+    if has_life {
+        fields.refuse_new = reader.bool()?;
+        fields.level_floors = optional(reader, level_floors)?;
+        fields.waiting_max = optional(reader, Reader::uint)?;
+        fields.waiting_bytes_max = optional(reader, Reader::uint)?;
+    }
+    Ok(fields)
+}
+
+fn level_floors(reader: &mut Reader<'_>) -> Result<LevelFloors, Code> {
+    let count = reader.array_len()?;
+    if count > LEVELS_MAX {
+        return Err(Code::WrongType);
+    }
+    let mut floors = [0.0; LEVELS_MAX];
+    for floor in &mut floors[..count] {
+        *floor = f64_of(reader)? as f32;
+    }
+    let count = count as u8;
+    Ok(LevelFloors { count, floors })
+}
+
+fn sender_fields<'a>(reader: &mut Reader<'a>) -> Result<SenderFields<'a>, Code> {
+    array_of(reader, 6)?;
+    Ok(SenderFields {
+        rate_per_sec: optional(reader, f64_of)?,
+        burst: reader.uint()?,
+        in_flight_max: optional(reader, Reader::uint32)?,
+        pool: optional(reader, name)?,
+        paused: reader.bool()?,
+        refuse_new: reader.bool()?,
     })
+}
+
+fn pool_fields(reader: &mut Reader<'_>) -> Result<PoolFields, Code> {
+    array_of(reader, 2)?;
+    Ok(PoolFields {
+        rate_per_sec: optional(reader, f64_of)?,
+        burst: reader.uint()?,
+    })
+}
+
+/// Fields come as the first `base` alone, the others at their defaults, or as `all` of them.
+fn base_or_all(reader: &mut Reader<'_>, base: usize, all: usize) -> Result<bool, Code> {
+    match reader.array_len()? {
+        count if count == base => Ok(false),
+        count if count == all => Ok(true),
+        _ => Err(Code::WrongType),
+    }
 }
 
 fn array_of(reader: &mut Reader<'_>, length: usize) -> Result<(), Code> {
@@ -229,6 +420,8 @@ fn entity_kind(reader: &mut Reader<'_>) -> Result<EntityKind, Code> {
         1 => Ok(EntityKind::Destination),
         2 => Ok(EntityKind::Set),
         3 => Ok(EntityKind::Tenant),
+        4 => Ok(EntityKind::Sender),
+        5 => Ok(EntityKind::Pool),
         _ => Err(Code::WrongType),
     }
 }

@@ -17,14 +17,6 @@ use std::cmp::Reverse;
 pub const DEFAULT_SET: &[u8] = b"default";
 const WEIGHT_DEFAULT: u32 = 100;
 
-const SET_DEFAULT: SetFields = SetFields {
-    weight: WEIGHT_DEFAULT,
-    rate_per_sec: None,
-    burst: 1,
-    in_flight_max: None,
-    order: SetOrder::Fifo,
-};
-
 fn limits_of(rate_per_sec: Option<f64>, burst: u64, in_flight_max: Option<u32>) -> Limits {
     Limits {
         rate_per_sec,
@@ -100,6 +92,7 @@ impl Shard {
                 self.put_tenant(configure.name.as_bytes(), fields);
                 r#"{"ok":true}"#
             }
+            Change::Sender(_) | Change::Pool(_) => r#"{"ok":true}"#,
         };
         if request > 0 {
             self.reply_json(request, text);
@@ -206,7 +199,7 @@ impl Shard {
         } else {
             self.sets.remove(name);
         }
-        let fields = fields.unwrap_or(SET_DEFAULT);
+        let fields = fields.unwrap_or_default();
         self.any_strict = self
             .sets
             .values()
@@ -272,7 +265,7 @@ impl Shard {
         if let Some(&node) = destination.sets.get(name) {
             return node;
         }
-        let fields = self.sets.get(name).copied().unwrap_or(SET_DEFAULT);
+        let fields = self.sets.get(name).copied().unwrap_or_default();
         let node =
             destination
                 .tree
@@ -433,6 +426,7 @@ impl Shard {
                     .get(name)
                     .is_some_and(|&node| busy(destination, node))
             }),
+            EntityKind::Sender | EntityKind::Pool => false,
         };
         self.reply_json(
             request,

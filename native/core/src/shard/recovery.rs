@@ -2,7 +2,7 @@
 
 use super::batches::{self, Batch, GONE, IN_FLIGHT, Key, RecordSlot, TIMED, WAITING};
 use super::{DOUBTFUL, Extra, Fatal, REASON_RESTART, Shard};
-use crate::exchange::{DestinationFields, FairBy, InputOp, InputReader, OnDoubt};
+use crate::exchange::{DestinationFields, InputOp, InputReader, OnDoubt};
 use crate::message_id::batch_hash;
 use crate::msgpack::Reader;
 use crate::record::{
@@ -150,16 +150,12 @@ fn names_of(body: &[u8]) -> Result<(&[u8], &[u8]), Fatal> {
 }
 
 /// Where work is stored for a destination that is not configured: it waits, paused.
-const ORPHANED: DestinationFields = DestinationFields {
-    rate_per_sec: None,
-    burst: 1,
-    in_flight_max: None,
-    lease_ms: 30_000,
-    attempts_max: 16,
-    on_doubt: OnDoubt::Redeliver,
-    fair_by: FairBy::Auto,
-    paused: true,
-};
+fn orphaned() -> DestinationFields {
+    DestinationFields {
+        paused: true,
+        ..DestinationFields::default()
+    }
+}
 
 impl Shard {
     /// The initial entities, before recovery: an exchange input of `configure` entries.
@@ -296,7 +292,7 @@ impl Shard {
         if let Some(&place) = self.destination_names.get(name.as_bytes()) {
             return place;
         }
-        let place = self.put_destination(name, ORPHANED);
+        let place = self.put_destination(name, orphaned());
         self.destinations[place as usize].exists = false;
         place
     }

@@ -124,6 +124,7 @@ impl Shard {
             }
             InputOp::InUse => self.in_use_entry(connection, entry.bytes)?,
             InputOp::DiskFull => self.disk_full = decode_disk_full(entry.bytes)?,
+            other => return Err(Fatal::State(format!("{other:?} is not served yet"))),
         }
         Ok(())
     }
