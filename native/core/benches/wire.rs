@@ -62,11 +62,11 @@ fn records(criterion: &mut Criterion) {
     decode_publish(&frame, &mut items).expect("the frame is right");
     let mut builder = BatchRecordBuilder::new();
     let mut build = || {
-        builder.begin(7, 1_790_000_000_123);
+        builder.begin(7, 1_790_000_000_123, 1);
         let mut values = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let write = |out: &mut Vec<u8>| append_body(&frame, item, b"", out);
-            values.extend(builder.push(index as u16, 0, "sms.out", write));
+            values.extend(builder.push(index as u16, 0, "sms.out", None, write));
         }
         values.extend(builder.finish());
         values

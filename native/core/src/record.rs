@@ -4,19 +4,29 @@
 //! keep the reader of the old one, write the new one only.
 
 mod batch;
+mod batch_builder;
 mod journal;
+mod keys;
 mod log;
+mod options;
+mod redact;
 mod state;
 mod varint;
 
-pub use batch::{BatchMessage, BatchRecord, BatchRecordBuilder, ClosedRecord};
+pub use batch::{BatchMessage, BatchRecord, MESSAGE_OPTIONS, MESSAGE_REDACTED};
+pub use batch_builder::{BatchRecordBuilder, ClosedRecord};
 pub use journal::{JournalEntry, JournalReader, JournalWriter};
+pub use keys::{KeysRecord, write_keys_record};
 pub use log::{
-    LogEntries, LogRecord, Return, Run, Runs, Settled, SettledRuns, message_key, write_log_record,
+    HandedTo, LogEntries, LogRecord, Return, Run, Runs, Settled, SettledRuns, message_key,
+    write_log_record,
 };
+pub use options::MessageOptions;
+pub use redact::redact_record;
 pub use state::{
-    STATE_GONE, STATE_IN_FLIGHT, STATE_TIMED, STATE_WAITING, StateExtra, StateRecord, StateRun,
-    write_state_record,
+    STATE_CANCELLED, STATE_DEAD, STATE_DELIVERED, STATE_EXPIRED, STATE_FAILED, STATE_GIVEN_UP,
+    STATE_GONE, STATE_IN_FLIGHT, STATE_SCHEDULED, STATE_SENT, STATE_TIMED, STATE_UNDELIVERED,
+    STATE_WAITING, StateExtra, StateRecord, StateRun, write_state_record,
 };
 
 use crate::message_id::BATCH_END;
@@ -30,7 +40,6 @@ pub const META_CEILING: [u8; 2] = [1, 2];
 pub const META_THROUGH: [u8; 2] = [1, 3];
 
 const MAGIC: u8 = 0x46;
-const VERSION: u8 = 1;
 
 /// Why a record cannot be used. All of them end the start: nothing is guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +47,7 @@ pub enum RecordError {
     /// The bytes are not those that were written.
     Checksum,
     /// Written by a newer daemon.
-    NewerVersion(u8),
+    NewerVersion { version: u8, known: u8 },
     /// The checksum fits, the content does not; or there is no record header at all.
     Damaged,
 }
@@ -48,9 +57,9 @@ impl std::fmt::Display for RecordError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Checksum => f.write_str("is damaged: its checksum differs"),
-            Self::NewerVersion(version) => write!(
+            Self::NewerVersion { version, known } => write!(
                 f,
-                "has version {version}, this daemon knows up to {VERSION}: a newer daemon wrote it"
+                "has version {version}, this daemon knows up to {known}: a newer daemon wrote it"
             ),
             Self::Damaged => f.write_str("is damaged: its checksum fits, its content does not"),
         }
@@ -65,6 +74,17 @@ pub enum RecordType {
     Batch = 16,
     Log = 17,
     State = 18,
+    Keys = 19,
+}
+
+impl RecordType {
+    /// The version that is written; it and all before it are read.
+    const fn version(self) -> u8 {
+        match self {
+            Self::Ceiling | Self::Through | Self::Keys => 1,
+            Self::Batch | Self::Log | Self::State => 2,
+        }
+    }
 }
 
 /// The two records that hold one u64.
@@ -99,7 +119,7 @@ pub fn write_mark(out: &mut Vec<u8>, mark: Mark, value: u64) {
 }
 
 pub fn parse_mark(value: &[u8], mark: Mark) -> Result<u64, RecordError> {
-    let bytes = check_record(value, mark.record_type())?;
+    let (_, bytes) = check_record(value, mark.record_type())?;
     bytes
         .try_into()
         .map(u64::from_le_bytes)
@@ -123,6 +143,15 @@ pub fn state_key(batch: u64) -> [u8; 7] {
     *key(4, batch << 16).first_chunk().expect("7 of 9 bytes")
 }
 
+/// `05 hour batch`; the hour is that of acceptance, since the epoch, so that old keys lie together.
+pub fn keys_key(hour: u32, batch: u64) -> [u8; 11] {
+    assert!(batch < BATCH_END, "batch {batch} does not fit 48 bits");
+    let mut key = [5; 11];
+    key[1..5].copy_from_slice(&hour.to_be_bytes());
+    key[5..].copy_from_slice(&batch.to_be_bytes()[2..]);
+    key
+}
+
 fn key(first: u8, rest: u64) -> [u8; 9] {
     let mut key = [first; 9];
     key[1..].copy_from_slice(&rest.to_be_bytes());
@@ -137,6 +166,7 @@ pub enum Key {
     Batch { batch: u64, first_index: u16 },
     Log { sequence: u64 },
     State { batch: u64 },
+    Keys { hour: u32, batch: u64 },
 }
 
 pub fn parse_key(key: &[u8]) -> Option<Key> {
@@ -158,6 +188,10 @@ pub fn parse_key(key: &[u8]) -> Option<Key> {
         },
         (3, 8) => Key::Log { sequence: number },
         (4, 6) => Key::State { batch: number },
+        (5, 10) => Key::Keys {
+            hour: (number >> 32) as u32,
+            batch: (number & 0xffff_ffff) << 16 | u64::from(u16::from_be_bytes([rest[8], rest[9]])),
+        },
         _ => return None,
     })
 }
@@ -165,7 +199,16 @@ pub fn parse_key(key: &[u8]) -> Option<Key> {
 /// Appends a record's header and returns where it begins; `end_record` completes it.
 fn begin_record(out: &mut Vec<u8>, record_type: RecordType) -> usize {
     let start = out.len();
-    out.extend_from_slice(&[MAGIC, record_type as u8, VERSION, 0, 0, 0, 0, 0]);
+    out.extend_from_slice(&[
+        MAGIC,
+        record_type as u8,
+        record_type.version(),
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]);
     start
 }
 
@@ -174,21 +217,22 @@ fn end_record(out: &mut [u8], start: usize) {
     out[start + 4..start + RECORD_HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// Checks header and checksum; returns what follows the header.
-fn check_record(value: &[u8], record_type: RecordType) -> Result<&[u8], RecordError> {
+/// Checks header and checksum; returns the version and what follows the header.
+fn check_record(value: &[u8], record_type: RecordType) -> Result<(u8, &[u8]), RecordError> {
     if value.len() < RECORD_HEADER_BYTES || value[0] != MAGIC {
         return Err(RecordError::Damaged);
     }
     if checksum(value) != u32::from_le_bytes([value[4], value[5], value[6], value[7]]) {
         return Err(RecordError::Checksum);
     }
-    if value[2] > VERSION {
-        return Err(RecordError::NewerVersion(value[2]));
-    }
-    if value[1] != record_type as u8 || value[2] != VERSION || value[3] != 0 {
+    let (version, known) = (value[2], record_type.version());
+    if value[1] != record_type as u8 || version == 0 || value[3] != 0 {
         return Err(RecordError::Damaged);
     }
-    Ok(&value[RECORD_HEADER_BYTES..])
+    if version > known {
+        return Err(RecordError::NewerVersion { version, known });
+    }
+    Ok((version, &value[RECORD_HEADER_BYTES..]))
 }
 
 /// Over type and version as well as the content, so that a flipped bit is no newer version.

@@ -427,7 +427,7 @@ fn batch_of(value: &[u8], meaning: &Value) -> (Vec<u8>, Vec<u8>) {
     let messages = rows(&meaning["messages"]);
     assert_eq!(record.len(), messages.len());
     let mut builder = BatchRecordBuilder::new();
-    builder.begin(record.batch(), record.accepted_ms());
+    builder.begin(record.batch(), record.accepted_ms(), record.log());
     for (position, expected) in messages.iter().enumerate() {
         let message = record.message(position);
         let destination = record
@@ -439,7 +439,10 @@ fn batch_of(value: &[u8], meaning: &Value) -> (Vec<u8>, Vec<u8>) {
         assert_eq!(record.find(message.index), Some(position));
         let write = |out: &mut Vec<u8>| out.extend_from_slice(message.body);
         let id = u32::from(message.destination);
-        assert_eq!(builder.push(message.index, id, destination, write), None);
+        assert_eq!(
+            builder.push(message.index, id, destination, None, write),
+            None
+        );
     }
     let closed = builder.finish().expect("a record");
     (closed.key().to_vec(), closed.value)
@@ -483,6 +486,7 @@ fn log_of(value: &[u8], key: &Key, meaning: &Value) -> (Vec<u8>, Vec<u8>) {
         returns: &returns.collect::<Vec<_>>(),
         settled: &settled.collect::<Vec<_>>(),
         handed_out: &keys_of(&meaning["handedOut"]),
+        ..LogEntries::default()
     };
     let mut out = Vec::new();
     write_log_record(&mut out, &mut Vec::new(), &entries);
@@ -514,7 +518,7 @@ fn state_of(value: &[u8], key: &Key, meaning: &Value) -> (Vec<u8>, Vec<u8>) {
     let states = states.collect::<Vec<_>>();
     let extras = record.extras().collect::<Vec<StateExtra>>();
     let mut out = Vec::new();
-    write_state_record(&mut out, record.as_of(), states.iter().copied(), &extras);
+    write_state_record(&mut out, record.as_of(), 0, states.iter().copied(), &extras);
     let Key::State { batch } = key else {
         panic!("{key:?} is no state key")
     };
@@ -541,6 +545,7 @@ fn records_mean_what_they_should_and_have_their_bytes() {
             }
             Key::Log { .. } => log_of(&value, &key, meaning),
             Key::State { .. } => state_of(&value, &key, meaning),
+            Key::Keys { .. } => panic!("no keys record yet"),
             Key::Identity => panic!("identity is no record of the core"),
         };
         assert_eq!(hex(&written), row["hex"], "{}", row["name"]);

@@ -100,13 +100,13 @@ fn stored_body(message: &Message, default_tenant: &str) -> Vec<u8> {
 
 fn batch_records(first_index: u16, bodies: &[Vec<u8>], destinations: u32) -> Vec<ClosedRecord> {
     let mut builder = BatchRecordBuilder::new();
-    builder.begin(77, 1_790_000_000_123);
+    builder.begin(77, 1_790_000_000_123, 9);
     let mut records = Vec::new();
     for (position, body) in bodies.iter().enumerate() {
         let index = first_index + 2 * position as u16;
         let id = position as u32 % destinations;
         let write = |out: &mut Vec<u8>| out.extend_from_slice(body);
-        records.extend(builder.push(index, id, &format!("destination-{id}"), write));
+        records.extend(builder.push(index, id, &format!("destination-{id}"), None, write));
     }
     records.extend(builder.finish());
     records
@@ -155,6 +155,7 @@ fn log_record(returns: &[Return], sent: &[u64], failed: &[u64], handed_out: &[u6
         returns,
         settled: &settled,
         handed_out,
+        ..LogEntries::default()
     };
     write_log_record(&mut value, &mut Vec::new(), &entries);
     value
@@ -371,7 +372,7 @@ proptest! {
             .map(|(index, (attempts, due_ms, flags))| StateExtra { index, attempts, due_ms, flags })
             .collect::<Vec<_>>();
         let mut value = Vec::new();
-        write_state_record(&mut value, as_of, states.iter().copied(), &extras);
+        write_state_record(&mut value, as_of, 0, states.iter().copied(), &extras);
         let record = StateRecord::parse(&value).expect("it was just written");
         prop_assert_eq!((record.as_of(), usize::from(record.length())), (as_of, states.len()));
         let read = record.runs().flat_map(|run| vec![run.state; run.length.into()]);
@@ -424,7 +425,10 @@ fn a_newer_version_is_named() {
     let value = versioned(3, 2, &[0; 20]);
     assert_eq!(
         parse_mark(&value, Mark::Through),
-        Err(RecordError::NewerVersion(2))
+        Err(RecordError::NewerVersion {
+            version: 2,
+            known: 1
+        })
     );
     assert_eq!(
         parse_mark(&versioned(3, 1, &[0; 8]), Mark::Ceiling),

@@ -1,182 +1,20 @@
 //! Batch records: the messages of one batch, in the order of their indexes.
 
-use super::{BATCH_INDEXES_MAX, RecordError, RecordType, begin_record, check_record, end_record};
-use crate::limits::RECORD_BYTES;
+use super::options::MessageOptions;
+use super::{BATCH_INDEXES_MAX, RECORD_HEADER_BYTES, RecordError, RecordType, check_record};
 use crate::message_id::BATCH_END;
 
-/// Header of the record and the fields before the destinations.
-const FIXED_BYTES: usize = super::RECORD_HEADER_BYTES + FIELDS_BYTES;
-const FIELDS_BYTES: usize = 24;
-const MESSAGE_BYTES: usize = 8;
-const DESTINATIONS_MAX: usize = 255;
+/// Fields before the destinations in version 2, and in version 1, which has no `log`.
+pub(super) const FIELDS_BYTES: usize = 32;
+const FIELDS_BYTES_V1: usize = 24;
+pub(super) const MESSAGE_BYTES: usize = 8;
+pub(super) const DESTINATIONS_MAX: usize = 255;
 
-/// A record that is complete: its bytes go to the journal and may stay in a cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClosedRecord {
-    pub batch: u64,
-    pub first_index: u16,
-    pub last_index: u16,
-    pub count: u16,
-    pub value: Vec<u8>,
-}
-
-impl ClosedRecord {
-    pub fn key(&self) -> [u8; 9] {
-        super::batch_key(self.batch, self.first_index)
-    }
-}
-
-/// Collects the messages of one batch at a time and cuts them into records.
-///
-/// Between `begin` and `finish` it is open; `push` may close one record on the way.
-#[derive(Debug, Default)]
-pub struct BatchRecordBuilder {
-    batch: u64,
-    accepted_ms: u64,
-    /// The caller's numbers of the destinations, by their position in the record.
-    destination_ids: Vec<u32>,
-    destination_names: Vec<u8>,
-    /// Position of the destination used last: most often the next one too.
-    destination_last: u8,
-    messages: Vec<Slot>,
-    bodies: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    index: u16,
-    destination: u8,
-    offset: u32,
-}
-
-impl BatchRecordBuilder {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Starts the records of a batch; the builder is empty then.
-    pub fn begin(&mut self, batch: u64, accepted_ms: u64) {
-        assert!(
-            self.messages.is_empty(),
-            "batch {} was not finished",
-            self.batch
-        );
-        assert!(batch < BATCH_END, "batch {batch} does not fit 48 bits");
-        self.batch = batch;
-        self.accepted_ms = accepted_ms;
-    }
-
-    /// Adds one message; `write_body` appends its four values. Indexes ascend. The destination is
-    /// given by any number of the caller's that stands for it, and its name. Returns the record
-    /// before this message if the message did not fit into it.
-    #[inline]
-    pub fn push(
-        &mut self,
-        index: u16,
-        destination_id: u32,
-        destination: &str,
-        write_body: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<ClosedRecord> {
-        assert!(
-            usize::from(index) < BATCH_INDEXES_MAX
-                && self.messages.last().is_none_or(|last| last.index < index),
-            "index {index} of batch {} is too high or out of order",
-            self.batch
-        );
-        let offset = self.bodies.len();
-        write_body(&mut self.bodies);
-        let known = self.destination_of(destination_id);
-        let grown = MESSAGE_BYTES
-            + if known.is_none() {
-                1 + destination.len()
-            } else {
-                0
-            };
-        let full = self.bytes() + grown > RECORD_BYTES
-            || (known.is_none() && self.destination_ids.len() == DESTINATIONS_MAX);
-        let closed = if full { self.close(offset) } else { None };
-        let offset = if closed.is_some() { 0 } else { offset };
-        let known = if closed.is_some() { None } else { known };
-        let destination = known.unwrap_or_else(|| self.add(destination_id, destination));
-        self.destination_last = destination;
-        self.messages.push(Slot {
-            index,
-            destination,
-            offset: offset as u32,
-        });
-        closed
-    }
-
-    /// Ends the batch: returns its last record, none if nothing is in it.
-    pub fn finish(&mut self) -> Option<ClosedRecord> {
-        self.close(self.bodies.len())
-    }
-
-    /// Bytes of the record as it stands.
-    fn bytes(&self) -> usize {
-        FIXED_BYTES
-            + self.destination_names.len()
-            + MESSAGE_BYTES * self.messages.len()
-            + 4
-            + self.bodies.len()
-    }
-
-    #[inline]
-    fn destination_of(&self, id: u32) -> Option<u8> {
-        if self.destination_ids.get(usize::from(self.destination_last)) == Some(&id) {
-            return Some(self.destination_last);
-        }
-        self.destination_ids
-            .iter()
-            .position(|known| *known == id)
-            .map(|position| position as u8)
-    }
-
-    fn add(&mut self, id: u32, name: &str) -> u8 {
-        assert!(name.len() < 256, "a destination's name fits a str8");
-        self.destination_ids.push(id);
-        self.destination_names.push(name.len() as u8);
-        self.destination_names.extend_from_slice(name.as_bytes());
-        (self.destination_ids.len() - 1) as u8
-    }
-
-    /// Makes a record of all messages so far, whose bodies end at `bodies_end`; later bytes stay.
-    fn close(&mut self, bodies_end: usize) -> Option<ClosedRecord> {
-        let first = self.messages.first()?.index;
-        let last = self.messages.last()?.index;
-        let count = self.messages.len() as u16;
-        let mut value = Vec::with_capacity(self.bytes() - (self.bodies.len() - bodies_end));
-        let start = begin_record(&mut value, RecordType::Batch);
-        value.extend_from_slice(&self.batch.to_le_bytes());
-        value.extend_from_slice(&self.accepted_ms.to_le_bytes());
-        value.extend_from_slice(&first.to_le_bytes());
-        value.extend_from_slice(&count.to_le_bytes());
-        value.extend_from_slice(&(self.destination_ids.len() as u16).to_le_bytes());
-        value.extend_from_slice(&[0, 0]);
-        value.extend_from_slice(&self.destination_names);
-        for slot in &self.messages {
-            let [low, high] = slot.index.to_le_bytes();
-            value.extend_from_slice(&[low, high, slot.destination, 0]);
-            value.extend_from_slice(&slot.offset.to_le_bytes());
-        }
-        value.extend_from_slice(&(bodies_end as u32).to_le_bytes());
-        value.extend_from_slice(&self.bodies[..bodies_end]);
-        end_record(&mut value, start);
-        self.bodies.drain(..bodies_end);
-        self.messages.clear();
-        self.destination_ids.clear();
-        self.destination_names.clear();
-        self.destination_last = 0;
-        let batch = self.batch;
-        Some(ClosedRecord {
-            batch,
-            first_index: first,
-            last_index: last,
-            count,
-            value,
-        })
-    }
-}
+/// The message's bytes begin with its options.
+pub const MESSAGE_OPTIONS: u8 = 1;
+/// What the message said was removed; that it was there stays known.
+pub const MESSAGE_REDACTED: u8 = 2;
+const MESSAGE_FLAGS: u8 = MESSAGE_OPTIONS | MESSAGE_REDACTED;
 
 /// One message of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +22,23 @@ pub struct BatchMessage<'a> {
     pub index: u16,
     /// Position of its destination in the record.
     pub destination: u8,
+    /// `MESSAGE_OPTIONS` and `MESSAGE_REDACTED`.
+    pub flags: u8,
+    /// As they are stored; empty: all of them have their defaults.
+    pub options: &'a [u8],
+    /// Tenant, sender, recipient and payload as msgpack.
     pub body: &'a [u8],
+}
+
+impl<'a> BatchMessage<'a> {
+    /// # Panics
+    /// If its record was never parsed.
+    pub fn options(&self) -> MessageOptions<'a> {
+        if self.flags & MESSAGE_OPTIONS == 0 {
+            return MessageOptions::default();
+        }
+        MessageOptions::parse(self.options).expect("options of a sound record")
+    }
 }
 
 /// A batch record, read where it lies.
@@ -192,6 +46,7 @@ pub struct BatchMessage<'a> {
 pub struct BatchRecord<'a> {
     batch: u64,
     accepted_ms: u64,
+    log: u64,
     destinations: u16,
     names: &'a [u8],
     table: &'a [u8],
@@ -201,9 +56,9 @@ pub struct BatchRecord<'a> {
 impl<'a> BatchRecord<'a> {
     /// Checks everything: checksum, version, and that no accessor can go astray.
     pub fn parse(value: &'a [u8]) -> Result<Self, RecordError> {
-        check_record(value, RecordType::Batch)?;
+        let (version, _) = check_record(value, RecordType::Batch)?;
         let record = Self::split(value).ok_or(RecordError::Damaged)?;
-        if record.is_sound() {
+        if record.is_sound(version) {
             Ok(record)
         } else {
             Err(RecordError::Damaged)
@@ -226,6 +81,11 @@ impl<'a> BatchRecord<'a> {
         self.accepted_ms
     }
 
+    /// Sequence of the first log record that can speak of these messages; 0 (any) in version 1.
+    pub const fn log(&self) -> u64 {
+        self.log
+    }
+
     pub const fn len(&self) -> usize {
         self.table.len() / MESSAGE_BYTES
     }
@@ -238,16 +98,19 @@ impl<'a> BatchRecord<'a> {
     /// The message at a position, 0 … `len` − 1.
     #[inline]
     pub fn message(&self, position: usize) -> BatchMessage<'a> {
-        let next = position + 1;
-        let end = if next < self.len() {
-            self.offset(next)
+        let stored = self.stored(position);
+        let flags = self.flags(position);
+        let (options, body) = if flags & MESSAGE_OPTIONS == 0 {
+            (&stored[..0], stored)
         } else {
-            self.bodies.len()
+            split_options(stored).expect("options of a sound record")
         };
         BatchMessage {
             index: self.index(position),
             destination: self.table[position * MESSAGE_BYTES + 2],
-            body: &self.bodies[self.offset(position)..end],
+            flags,
+            options,
+            body,
         }
     }
 
@@ -294,10 +157,16 @@ impl<'a> BatchRecord<'a> {
     }
 
     fn split(value: &'a [u8]) -> Option<Self> {
-        let fields: &[u8; FIELDS_BYTES] = value.get(super::RECORD_HEADER_BYTES..)?.first_chunk()?;
+        let content = value.get(RECORD_HEADER_BYTES..)?;
+        let fixed = if value[2] == 1 {
+            FIELDS_BYTES_V1
+        } else {
+            FIELDS_BYTES
+        };
+        let (fields, rest) = content.split_at_checked(fixed)?;
+        let log = if value[2] == 1 { 0 } else { u64_at(fields, 24) };
         let count = usize::from(u16_at(fields, 18));
         let destinations = u16_at(fields, 20);
-        let rest = &value[FIXED_BYTES..];
         let mut after = rest;
         for _ in 0..destinations {
             let length = usize::from(*after.first()?);
@@ -313,6 +182,7 @@ impl<'a> BatchRecord<'a> {
         Some(Self {
             batch,
             accepted_ms: u64_at(fields, 8),
+            log,
             destinations,
             names,
             table,
@@ -321,15 +191,16 @@ impl<'a> BatchRecord<'a> {
         .filter(|record| !record.is_empty() && record.index(0) == u16_at(fields, 16))
     }
 
-    fn is_sound(&self) -> bool {
+    fn is_sound(&self, version: u8) -> bool {
         let last = self.len() - 1;
         let ascending = (0..last).all(|at| {
             self.index(at) < self.index(at + 1) && self.offset(at) <= self.offset(at + 1)
         });
+        let flags = if version == 1 { 0 } else { MESSAGE_FLAGS };
         let references = self
             .table
             .chunks_exact(MESSAGE_BYTES)
-            .all(|slot| u16::from(slot[2]) < self.destinations && slot[3] == 0);
+            .all(|slot| u16::from(slot[2]) < self.destinations && slot[3] & !flags == 0);
         self.batch < BATCH_END
             && ascending
             && references
@@ -338,6 +209,30 @@ impl<'a> BatchRecord<'a> {
             && usize::from(self.index(last)) < BATCH_INDEXES_MAX
             && usize::from(self.destinations) <= DESTINATIONS_MAX
             && self.destinations().count() == usize::from(self.destinations)
+            && (0..=last).all(|at| self.has_sound_options(at))
+    }
+
+    fn has_sound_options(&self, position: usize) -> bool {
+        self.flags(position) & MESSAGE_OPTIONS == 0
+            || split_options(self.stored(position))
+                .is_some_and(|(options, _)| MessageOptions::parse(options).is_some())
+    }
+
+    /// Options and body of a message as they lie.
+    #[inline]
+    fn stored(&self, position: usize) -> &'a [u8] {
+        let next = position + 1;
+        let end = if next < self.len() {
+            self.offset(next)
+        } else {
+            self.bodies.len()
+        };
+        &self.bodies[self.offset(position)..end]
+    }
+
+    #[inline]
+    fn flags(&self, position: usize) -> u8 {
+        self.table[position * MESSAGE_BYTES + 3]
     }
 
     #[inline]
@@ -351,6 +246,12 @@ impl<'a> BatchRecord<'a> {
         let bytes = self.table[at..].first_chunk().expect("a slot has 8 bytes");
         u32::from_le_bytes(*bytes) as usize
     }
+}
+
+/// Options and what follows them; none if their length leads too far.
+fn split_options(stored: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = stored.split_first_chunk::<2>()?;
+    rest.split_at_checked(u16::from_le_bytes(*length).into())
 }
 
 /// A str8 and what follows it; none at the end, or if it is no UTF-8.

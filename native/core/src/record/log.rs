@@ -1,12 +1,14 @@
 //! Log records: what happened to messages in one exchange after they were accepted.
 
-use super::varint::{Varints, write_delta, write_varint};
+use super::varint::{Varints, write_delta, write_varint, write_zigzag};
 use super::{RecordError, RecordType, begin_record, check_record, end_record};
 use crate::message_id::BATCH_END;
 
 const TAG_RETURNS: u8 = 1;
 const TAG_SETTLED: u8 = 2;
 const TAG_HANDED_OUT: u8 = 3;
+const TAG_HANDED_TO: u8 = 4;
+const TAG_SCORES: u8 = 5;
 
 /// Key of a message within its shard.
 #[inline]
@@ -35,13 +37,28 @@ pub struct Settled<'a> {
     pub keys: &'a [u64],
 }
 
+/// Consecutive messages of the handed-out list that went to one subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandedTo {
+    /// At least 1.
+    pub count: u32,
+    pub connection: u32,
+    pub subscription: u32,
+}
+
 /// Content of a log record; an empty slice leaves its section out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogEntries<'a> {
+    /// Wall clock of the exchange, ms since the epoch.
+    pub at_ms: u64,
     pub returns: &'a [Return],
     pub settled: &'a [Settled<'a>],
     /// In the order of handing out.
     pub handed_out: &'a [u64],
+    /// Empty, or covers exactly the handed-out messages.
+    pub handed_to: &'a [HandedTo],
+    /// Empty, or the score of each handed-out message, cost units.
+    pub scores: &'a [i64],
 }
 
 /// Consecutive keys of one batch.
@@ -61,6 +78,7 @@ impl Run {
 /// Appends a log record. `scratch` is cleared; the caller keeps it for the next record.
 pub fn write_log_record(out: &mut Vec<u8>, scratch: &mut Vec<u8>, entries: &LogEntries<'_>) {
     let start = begin_record(out, RecordType::Log);
+    out.extend_from_slice(&entries.at_ms.to_le_bytes());
     if !entries.returns.is_empty() {
         write_returns(scratch, entries.returns);
         write_section(out, TAG_RETURNS, scratch);
@@ -78,6 +96,18 @@ pub fn write_log_record(out: &mut Vec<u8>, scratch: &mut Vec<u8>, entries: &LogE
         scratch.clear();
         write_runs(scratch, entries.handed_out);
         write_section(out, TAG_HANDED_OUT, scratch);
+    }
+    if !entries.handed_to.is_empty() {
+        write_handed_to(scratch, entries);
+        write_section(out, TAG_HANDED_TO, scratch);
+    }
+    if !entries.scores.is_empty() {
+        assert_eq!(entries.scores.len(), entries.handed_out.len(), "scores");
+        scratch.clear();
+        for score in entries.scores {
+            write_zigzag(scratch, *score);
+        }
+        write_section(out, TAG_SCORES, scratch);
     }
     end_record(out, start);
 }
@@ -102,6 +132,20 @@ fn write_returns(section: &mut Vec<u8>, returns: &[Return]) {
     }
 }
 
+fn write_handed_to(section: &mut Vec<u8>, entries: &LogEntries<'_>) {
+    section.clear();
+    write_varint(section, entries.handed_to.len() as u64);
+    let mut covered = 0;
+    for group in entries.handed_to {
+        assert!(group.count > 0, "a group without a message");
+        covered += group.count as usize;
+        write_varint(section, group.count.into());
+        write_varint(section, group.connection.into());
+        write_varint(section, group.subscription.into());
+    }
+    assert_eq!(covered, entries.handed_out.len(), "messages handed out");
+}
+
 fn write_runs(section: &mut Vec<u8>, keys: &[u64]) {
     write_varint(section, runs_of(keys).count() as u64);
     let mut expected = 0_u64;
@@ -124,18 +168,26 @@ fn runs_of(keys: &[u64]) -> impl Iterator<Item = Run> {
 /// A log record, read where it lies.
 #[derive(Clone, Copy, Debug)]
 pub struct LogRecord<'a> {
+    at_ms: u64,
     returns: &'a [u8],
     settled: &'a [u8],
     handed_out: &'a [u8],
+    handed_to: &'a [u8],
+    scores: &'a [u8],
 }
 
 impl<'a> LogRecord<'a> {
     /// Checks everything, so that the iterators meet no damage.
     pub fn parse(value: &'a [u8]) -> Result<Self, RecordError> {
-        let content = check_record(value, RecordType::Log)?;
-        Self::split(content)
+        let (version, content) = check_record(value, RecordType::Log)?;
+        Self::split(version, content)
             .filter(Self::is_sound)
             .ok_or(RecordError::Damaged)
+    }
+
+    /// Wall clock of the exchange, ms since the epoch; 0 (unknown) in version 1.
+    pub const fn at_ms(&self) -> u64 {
+        self.at_ms
     }
 
     /// To be replayed first.
@@ -162,13 +214,30 @@ impl<'a> LogRecord<'a> {
         Runs::new(Varints::new(self.handed_out))
     }
 
-    fn split(content: &'a [u8]) -> Option<Self> {
+    /// Whom the handed-out messages went to, in their order; nothing if it was not recorded.
+    pub fn handed_to(&self) -> impl Iterator<Item = HandedTo> + use<'a> {
+        let mut varints = Varints::new(self.handed_to);
+        let count = varints.u64().unwrap_or(0);
+        (0..count).map_while(move |_| read_handed_to(&mut varints))
+    }
+
+    /// Score of each handed-out message, in their order; nothing if it was not recorded.
+    pub fn scores(&self) -> impl Iterator<Item = i64> + use<'a> {
+        let mut varints = Varints::new(self.scores);
+        std::iter::from_fn(move || varints.zigzag())
+    }
+
+    fn split(version: u8, content: &'a [u8]) -> Option<Self> {
+        let mut rest = Varints::new(content);
+        let at_ms = if version == 1 { 0 } else { rest.u64_le()? };
         let mut record = Self {
+            at_ms,
             returns: &[],
             settled: &[],
             handed_out: &[],
+            handed_to: &[],
+            scores: &[],
         };
-        let mut rest = Varints::new(content);
         let mut tag_before = 0;
         while !rest.is_empty() {
             let tag = rest.byte()?;
@@ -182,6 +251,8 @@ impl<'a> LogRecord<'a> {
                 TAG_RETURNS => record.returns = section,
                 TAG_SETTLED => record.settled = section,
                 TAG_HANDED_OUT => record.handed_out = section,
+                TAG_HANDED_TO if version > 1 => record.handed_to = section,
+                TAG_SCORES if version > 1 => record.scores = section,
                 _ => return None,
             }
         }
@@ -192,6 +263,37 @@ impl<'a> LogRecord<'a> {
         self.check_returns().is_some()
             && self.check_settled().is_some()
             && (self.handed_out.is_empty() || whole_runs(self.handed_out).is_some())
+            && self.check_handed_to().is_some()
+            && self.check_scores().is_some()
+    }
+
+    fn handed_out_count(&self) -> u64 {
+        self.handed_out().map(|run| u64::from(run.length)).sum()
+    }
+
+    fn check_handed_to(&self) -> Option<()> {
+        let mut varints = Varints::new(self.handed_to);
+        if varints.is_empty() {
+            return Some(());
+        }
+        let mut covered = 0_u64;
+        for _ in 0..varints.u64()? {
+            covered += u64::from(read_handed_to(&mut varints)?.count);
+        }
+        (varints.is_empty() && covered == self.handed_out_count()).then_some(())
+    }
+
+    fn check_scores(&self) -> Option<()> {
+        let mut varints = Varints::new(self.scores);
+        if varints.is_empty() {
+            return Some(());
+        }
+        let mut left = self.handed_out_count();
+        while !varints.is_empty() {
+            varints.zigzag()?;
+            left = left.checked_sub(1)?;
+        }
+        (left == 0).then_some(())
     }
 
     fn check_returns(&self) -> Option<()> {
@@ -228,6 +330,15 @@ fn read_return(varints: &mut Varints<'_>, expected: u64) -> Option<Return> {
         due_ms: varints.u64()?,
         flags: varints.byte()?,
     })
+}
+
+fn read_handed_to(varints: &mut Varints<'_>) -> Option<HandedTo> {
+    let group = HandedTo {
+        count: varints.u32()?,
+        connection: varints.u32()?,
+        subscription: varints.u32()?,
+    };
+    (group.count > 0).then_some(group)
 }
 
 fn whole_runs(section: &[u8]) -> Option<()> {

@@ -3,11 +3,28 @@
 use super::varint::{Varints, write_varint};
 use super::{BATCH_INDEXES_MAX, RecordError, RecordType, begin_record, check_record, end_record};
 
-/// Refused, settled, or never there.
+/// Refused, never there, or forgotten.
 pub const STATE_GONE: u8 = 0;
 pub const STATE_WAITING: u8 = 1;
 pub const STATE_IN_FLIGHT: u8 = 2;
+/// A retry waits.
 pub const STATE_TIMED: u8 = 3;
+/// Not to be sent before its time.
+pub const STATE_SCHEDULED: u8 = 4;
+/// From here on the message has ended.
+pub const STATE_SENT: u8 = 8;
+pub const STATE_DELIVERED: u8 = 9;
+pub const STATE_UNDELIVERED: u8 = 10;
+pub const STATE_FAILED: u8 = 11;
+pub const STATE_EXPIRED: u8 = 12;
+pub const STATE_CANCELLED: u8 = 13;
+/// A dead letter: failed, but kept to be replayed or purged.
+pub const STATE_DEAD: u8 = 14;
+/// A dead letter that was purged or dropped.
+pub const STATE_GIVEN_UP: u8 = 15;
+
+const STATE_MAX: u8 = STATE_GIVEN_UP;
+const STATE_MAX_V1: u8 = STATE_TIMED;
 
 /// What a message has beside its state, if anything of it is not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +45,12 @@ pub struct StateRun {
     pub state: u8,
 }
 
-/// Appends a state record: `states` has one state an index from 0 on (it is walked twice), `extras`
-/// ascend by index.
+/// Appends a state record: `ended_ms` is the latest end of a message of the batch (0: none known),
+/// `states` has one state an index from 0 on (it is walked twice), `extras` ascend by index.
 pub fn write_state_record(
     out: &mut Vec<u8>,
     as_of: u64,
+    ended_ms: u64,
     states: impl Iterator<Item = u8> + Clone,
     extras: &[StateExtra],
 ) {
@@ -45,10 +63,11 @@ pub fn write_state_record(
     });
     assert!(length <= BATCH_INDEXES_MAX, "a batch of {length} messages");
     out.extend_from_slice(&as_of.to_le_bytes());
+    out.extend_from_slice(&ended_ms.to_le_bytes());
     out.extend_from_slice(&(length as u16).to_le_bytes());
     write_varint(out, runs);
     each_run(states, |state, run| {
-        assert!(state <= STATE_TIMED, "state {state}");
+        assert!(state <= STATE_MAX, "state {state}");
         out.push(state);
         write_varint(out, run as u64);
     });
@@ -77,7 +96,9 @@ fn each_run(states: impl Iterator<Item = u8>, mut take: impl FnMut(u8, usize)) {
 #[derive(Clone, Copy, Debug)]
 pub struct StateRecord<'a> {
     as_of: u64,
+    ended_ms: u64,
     length: u16,
+    state_max: u8,
     runs: Varints<'a>,
     run_count: u64,
     extras: Varints<'a>,
@@ -87,13 +108,18 @@ pub struct StateRecord<'a> {
 impl<'a> StateRecord<'a> {
     /// Checks everything, so that the iterators meet no damage.
     pub fn parse(value: &'a [u8]) -> Result<Self, RecordError> {
-        let content = check_record(value, RecordType::State)?;
-        Self::split(content).ok_or(RecordError::Damaged)
+        let (version, content) = check_record(value, RecordType::State)?;
+        Self::split(version, content).ok_or(RecordError::Damaged)
     }
 
     /// Sequence of the last log record that is contained.
     pub const fn as_of(&self) -> u64 {
         self.as_of
+    }
+
+    /// Latest end of a message of the batch, ms since the epoch; 0: none known.
+    pub const fn ended_ms(&self) -> u64 {
+        self.ended_ms
     }
 
     /// Indexes that the runs cover, from 0.
@@ -102,10 +128,10 @@ impl<'a> StateRecord<'a> {
     }
 
     pub fn runs(&self) -> impl Iterator<Item = StateRun> + use<'a> {
-        let mut varints = self.runs;
+        let (mut varints, state_max) = (self.runs, self.state_max);
         let mut next_index = 0;
         (0..self.run_count).map_while(move |_| {
-            let run = read_run(&mut varints, next_index)?;
+            let run = read_run(&mut varints, next_index, state_max)?;
             next_index += u32::from(run.length);
             Some(run)
         })
@@ -116,15 +142,19 @@ impl<'a> StateRecord<'a> {
         (0..self.extra_count).map_while(move |_| read_extra(&mut varints))
     }
 
-    fn split(content: &'a [u8]) -> Option<Self> {
+    fn split(version: u8, content: &'a [u8]) -> Option<Self> {
         let mut rest = Varints::new(content);
-        let as_of = u64::from_le_bytes(rest.take(8)?.try_into().ok()?);
+        let as_of = rest.u64_le()?;
+        let (ended_ms, state_max) = match version {
+            1 => (0, STATE_MAX_V1),
+            _ => (rest.u64_le()?, STATE_MAX),
+        };
         let length = rest.u16_le()?;
         let run_count = rest.u64()?;
         let runs = rest;
         let mut covered = 0_u32;
         for _ in 0..run_count {
-            covered += u32::from(read_run(&mut rest, covered)?.length);
+            covered += u32::from(read_run(&mut rest, covered, state_max)?.length);
         }
         let extra_count = rest.u64()?;
         let extras = rest;
@@ -138,7 +168,9 @@ impl<'a> StateRecord<'a> {
         }
         (covered == u32::from(length) && rest.is_empty()).then_some(Self {
             as_of,
+            ended_ms,
             length,
+            state_max,
             runs,
             run_count,
             extras,
@@ -147,11 +179,11 @@ impl<'a> StateRecord<'a> {
     }
 }
 
-fn read_run(varints: &mut Varints<'_>, first_index: u32) -> Option<StateRun> {
+fn read_run(varints: &mut Varints<'_>, first_index: u32, state_max: u8) -> Option<StateRun> {
     let state = varints.byte()?;
     let length = varints.u64()?;
     let fits = length > 0 && u64::from(first_index) + length <= BATCH_INDEXES_MAX as u64;
-    (state <= STATE_TIMED && fits).then_some(StateRun {
+    (state <= state_max && fits).then_some(StateRun {
         first_index: first_index as u16,
         length: length as u16,
         state,

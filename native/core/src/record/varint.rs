@@ -10,8 +10,12 @@ pub(super) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// The difference of two keys, short when they are near each other in either direction.
 pub(super) fn write_delta(out: &mut Vec<u8>, from: u64, to: u64) {
-    let delta = to.wrapping_sub(from).cast_signed();
-    write_varint(out, (delta << 1 ^ delta >> 63).cast_unsigned());
+    write_zigzag(out, to.wrapping_sub(from).cast_signed());
+}
+
+/// A signed number, short when it is near 0.
+pub(super) fn write_zigzag(out: &mut Vec<u8>, value: i64) {
+    write_varint(out, (value << 1 ^ value >> 63).cast_unsigned());
 }
 
 /// Reads numbers one after another; none when the bytes end or hold no number.
@@ -46,6 +50,10 @@ impl<'a> Varints<'a> {
             .map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]))
     }
 
+    pub(super) fn u64_le(&mut self) -> Option<u64> {
+        self.take(8)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
     pub(super) fn u64(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -67,7 +75,11 @@ impl<'a> Varints<'a> {
     }
 
     pub(super) fn delta(&mut self, from: u64) -> Option<u64> {
+        Some(from.wrapping_add(self.zigzag()?.cast_unsigned()))
+    }
+
+    pub(super) fn zigzag(&mut self) -> Option<i64> {
         let zigzag = self.u64()?;
-        Some(from.wrapping_add(zigzag >> 1 ^ (zigzag & 1).wrapping_neg()))
+        Some((zigzag >> 1 ^ (zigzag & 1).wrapping_neg()).cast_signed())
     }
 }

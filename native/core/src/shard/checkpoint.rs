@@ -148,7 +148,7 @@ impl Shard {
         let as_of = self.next_log - 1;
         let states = batch.states.iter().copied();
         self.journal.put_with(&state_key(number), |out| {
-            write_state_record(out, as_of, states, &extras);
+            write_state_record(out, as_of, 0, states, &extras);
         });
         true
     }

@@ -114,7 +114,7 @@ impl Shard {
             };
             let index = (base + position as u32) as u16;
             let name = &self.destinations[place as usize].name;
-            let closed = self.builder.push(index, place, name, |out| {
+            let closed = self.builder.push(index, place, name, None, |out| {
                 append_body(frame, item, own, out);
             });
             if let Some(closed) = closed {
@@ -178,7 +178,8 @@ impl Shard {
         let number = self.next_batch;
         self.next_batch += 1;
         let hash = batch_hash(&self.options.hash_key, self.options.shard, number);
-        self.builder.begin(number, self.now_us / 1000);
+        self.builder
+            .begin(number, self.now_us / 1000, self.next_log);
         self.open = Some(OpenBatch {
             number,
             hash,

@@ -131,6 +131,7 @@ fn named(error: Fatal, key: &record::Key) -> Fatal {
         record::Key::Mark(mark) => format!("the meta record {mark:?}"),
         record::Key::State { batch } => format!("the state record of batch {batch}"),
         record::Key::Log { sequence } => format!("the log record {sequence}"),
+        record::Key::Keys { batch, .. } => format!("the keys record of batch {batch}"),
         record::Key::Batch { batch, first_index } => {
             format!("the batch record of batch {batch}, messages from {first_index} on,")
         }
@@ -200,7 +201,7 @@ impl Shard {
         value: &[u8],
     ) -> Result<(), Fatal> {
         match *key {
-            record::Key::Identity => {}
+            record::Key::Identity | record::Key::Keys { .. } => {}
             record::Key::Mark(Mark::Ceiling) => {
                 overlay.ceiling = parse_mark(value, Mark::Ceiling)?;
             }

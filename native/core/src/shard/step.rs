@@ -326,9 +326,11 @@ impl Shard {
             return;
         }
         let entries = LogEntries {
+            at_ms: self.now_us / 1000,
             returns: &self.returns,
             settled: &groups,
             handed_out: &self.handed_keys,
+            ..LogEntries::default()
         };
         let before = self.journal.bytes().len();
         let scratch = &mut self.log_scratch;
