@@ -1,7 +1,20 @@
 // The boundary between ingress and a shard, TypeScript side: builds an exchange's input, reads its
 // effects. The byte tables are in docs/exchange.md. Both sides are parts of one daemon, so damage
 // is a programmer's error and throws.
+import { ENTITY_KIND, type EntityKind } from './configure.ts';
 import { pack } from './msgpack.ts';
+
+export {
+  type Configure,
+  type DestinationFields,
+  ENTITY_KIND,
+  type EntityKind,
+  encodeConfigure,
+  type PoolFields,
+  type SenderFields,
+  type SetFields,
+  type TenantFields,
+} from './configure.ts';
 
 export const INPUT_MAGIC = 0x31584c46;
 export const EFFECTS_MAGIC = 0x31464c46;
@@ -155,56 +168,6 @@ export function encodeDiskFull(refuse: boolean): Uint8Array {
   return Uint8Array.of(refuse ? 1 : 0);
 }
 
-export const ENTITY_KIND = { destination: 1, set: 2, tenant: 3 } as const;
-export type EntityKind = keyof typeof ENTITY_KIND;
-
-const ON_DOUBT = { redeliver: 0, fail: 1 } as const;
-const FAIR_BY = { auto: 0, cost: 1, time: 2 } as const;
-const SET_ORDER = { fifo: 0, strict: 1 } as const;
-
-export interface DestinationFields {
-  readonly ratePerSec: number | null;
-  readonly burst: number;
-  readonly inFlightMax: number | null;
-  readonly leaseMs: number;
-  readonly attemptsMax: number;
-  readonly onDoubt: keyof typeof ON_DOUBT;
-  readonly fairBy: keyof typeof FAIR_BY;
-  readonly paused: boolean;
-}
-
-export interface SetFields {
-  readonly weight: number;
-  readonly ratePerSec: number | null;
-  readonly burst: number;
-  readonly inFlightMax: number | null;
-  readonly order: keyof typeof SET_ORDER;
-}
-
-export interface TenantFields {
-  readonly set: string;
-  readonly weight: number;
-  readonly ratePerSec: number | null;
-  readonly burst: number;
-  readonly inFlightMax: number | null;
-  readonly paused: boolean;
-}
-
-/** What `configure` sets; fields of `null` delete, back to the defaults. */
-export type Configure =
-  | {
-      readonly kind: 'destination';
-      readonly name: string;
-      readonly fields: DestinationFields | null;
-    }
-  | { readonly kind: 'set'; readonly name: string; readonly fields: SetFields | null }
-  | { readonly kind: 'tenant'; readonly name: string; readonly fields: TenantFields | null };
-
-/** Bytes of `configure`. */
-export function encodeConfigure(change: Configure): Uint8Array {
-  return pack([ENTITY_KIND[change.kind], change.name, fieldsInOrder(change)]);
-}
-
 /** Bytes of `explain`: a page of the queues of a destination. */
 export function encodeExplain(page: {
   readonly destination: string;
@@ -222,22 +185,6 @@ export function encodeStats(topTenants: number): Uint8Array {
 /** Bytes of `inUse`. */
 export function encodeInUse(kind: EntityKind, name: string): Uint8Array {
   return pack([ENTITY_KIND[kind], name]);
-}
-
-function fieldsInOrder(change: Configure): unknown[] | null {
-  if (change.fields === null) return null;
-  if (change.kind === 'destination') {
-    const { ratePerSec, burst, inFlightMax, leaseMs, attemptsMax } = change.fields;
-    const { onDoubt, fairBy, paused } = change.fields;
-    const policies = [ON_DOUBT[onDoubt], FAIR_BY[fairBy], paused];
-    return [ratePerSec, burst, inFlightMax, leaseMs, attemptsMax, ...policies];
-  }
-  if (change.kind === 'set') {
-    const { weight, ratePerSec, burst, inFlightMax, order } = change.fields;
-    return [weight, ratePerSec, burst, inFlightMax, SET_ORDER[order]];
-  }
-  const { set, weight, ratePerSec, burst, inFlightMax, paused } = change.fields;
-  return [set, weight, ratePerSec, burst, inFlightMax, paused];
 }
 
 /**

@@ -3,7 +3,10 @@ import { EFFECT_OP, type EffectsReader } from '../protocol/exchange.ts';
 import type { FrameSink } from './frame-sink.ts';
 
 /** What gets the answers to the main thread's own requests. */
-export type TakeReply = (request: number, json: Uint8Array) => void;
+export type TakeReply = (request: number, op: ReplyOp, bytes: Uint8Array) => void;
+
+/** A reply is JSON text or one daemon frame. */
+export type ReplyOp = typeof EFFECT_OP.reply | typeof EFFECT_OP.replyFrame;
 
 /** Keeps its array of spans from exchange to exchange. */
 export class EffectsDispatcher {
@@ -29,8 +32,8 @@ export class EffectsDispatcher {
       if (isSend) {
         connection = effects.connection;
         this.#add(effects.start, effects.end - effects.start);
-      } else if (effects.op === EFFECT_OP.reply) {
-        this.#takeReply(effects.connection, effects.entry());
+      } else if (effects.op === EFFECT_OP.reply || effects.op === EFFECT_OP.replyFrame) {
+        this.#takeReply(effects.connection, effects.op, effects.entry());
       } else if (effects.op === EFFECT_OP.close) {
         this.#sink.closeConnection(effects.connection, effects.closeCode());
       } else {

@@ -9,6 +9,7 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import {
   type Counters,
+  EFFECT_OP,
   EFFECTS_HEADER_BYTES,
   EFFECTS_MAGIC,
   EffectsReader,
@@ -18,7 +19,7 @@ import {
   type InputOp,
 } from '../protocol/exchange.ts';
 import { SpareBuffers } from './buffers.ts';
-import { EffectsDispatcher } from './effects.ts';
+import { EffectsDispatcher, type ReplyOp } from './effects.ts';
 import { FlushHistogram } from './flush-histogram.ts';
 import type { FrameSink } from './frame-sink.ts';
 import { InputQueue, type Windows } from './input-queue.ts';
@@ -45,7 +46,10 @@ interface UnderWay {
 }
 
 interface Request {
-  resolve: (json: string) => void;
+  /** How it is answered. */
+  op: ReplyOp;
+  /** Takes a view that is valid during the call only. */
+  resolve: (bytes: Uint8Array) => void;
   reject: (error: Error) => void;
 }
 
@@ -82,7 +86,9 @@ export class ShardPort {
   constructor(options: ShardPortOptions) {
     this.shard = options.shard;
     this.#options = options;
-    this.#dispatcher = new EffectsDispatcher(options.sink, (id, json) => this.#reply(id, json));
+    this.#dispatcher = new EffectsDispatcher(options.sink, (id, op, bytes) =>
+      this.#reply(id, op, bytes),
+    );
   }
 
   /** Counters of the newest exchange. */
@@ -134,12 +140,16 @@ export class ShardPort {
    * @throws FairleadError goingAway when the port is closed before or meanwhile
    */
   request(op: number, body: Uint8Array): Promise<string> {
-    if (this.#state !== 'open') return Promise.reject(new FairleadError('goingAway'));
-    return new Promise((resolve, reject) => {
-      const id = this.#freeRequestId();
-      this.#requests.set(id, { resolve, reject });
-      this.#append(op as InputOp, id, body);
-    });
+    return this.#ask(op, body, EFFECT_OP.reply, (json) => utf8.decode(json));
+  }
+
+  /**
+   * One of the operations that are answered with a daemon frame; resolves with a copy of its bytes.
+   *
+   * @throws FairleadError goingAway when the port is closed before or meanwhile
+   */
+  call(op: number, body: Uint8Array): Promise<Uint8Array> {
+    return this.#ask(op, body, EFFECT_OP.replyFrame, (frame) => frame.slice());
   }
 
   /** Takes no more input; resolves when all that was taken is answered. */
@@ -157,6 +167,20 @@ export class ShardPort {
     if (this.#state === 'failed' || this.#state === 'closed') return;
     this.#stop('failed');
     this.#options.onFatal(error);
+  }
+
+  #ask<T>(
+    op: number,
+    body: Uint8Array,
+    answer: ReplyOp,
+    read: (bytes: Uint8Array) => T,
+  ): Promise<T> {
+    if (this.#state !== 'open') return Promise.reject(new FairleadError('goingAway'));
+    return new Promise((resolve, reject) => {
+      const id = this.#freeRequestId();
+      this.#requests.set(id, { op: answer, resolve: (bytes) => resolve(read(bytes)), reject });
+      this.#append(op as InputOp, id, body);
+    });
   }
 
   #append(op: InputOp, connection: number, bytes?: Uint8Array): void {
@@ -276,11 +300,12 @@ export class ShardPort {
     this.#watchTimer = this.#watchAfter(Math.max(leftMs, 1));
   }
 
-  #reply(id: number, json: Uint8Array): void {
+  #reply(id: number, op: ReplyOp, bytes: Uint8Array): void {
     const request = this.#requests.get(id);
     if (request === undefined) throw new Error(`a reply to request ${id}, which nobody made`);
+    if (request.op !== op) throw new Error(`request ${id} is answered by op ${op}`);
     this.#requests.delete(id);
-    request.resolve(utf8.decode(json));
+    request.resolve(bytes);
   }
 
   #freeRequestId(): number {

@@ -54,6 +54,17 @@ t.test('buffers that come back are used again, and a larger one is kept', async 
   await opened.pool.close();
 });
 
+t.test('a call is answered with the bytes of a frame, a request with text', async (t) => {
+  const opened = await open(t, 'frame');
+  const frame = await port(opened).call(INPUT_OP.call, nothing);
+  t.equal(new TextDecoder().decode(frame), '{"exchange":1}');
+  const asked = port(opened).request(INPUT_OP.stats, nothing);
+  await t.rejects(asked, /The daemon is ending/);
+  t.match(await fatalOf(opened), [/request 2 is answered by op 4/]);
+  await t.rejects(port(opened).call(INPUT_OP.call, nothing), /The daemon is ending/);
+  await opened.pool.close();
+});
+
 for (const [behaviour, message] of [
   ['boot', /a result of start/],
   ['exit', /worker thread ended|Worker stopped|terminat/i],

@@ -11,6 +11,7 @@ import type { ExchangeTask, OpenTask, ShardTask } from '../../src/shard/tasks.ts
  * - `boot`: answers with another boot id
  * - `exit`: ends its thread at the first exchange
  * - `throw`: rejects the task
+ * - `frame`: answers with a frame where the others answer with JSON text
  * - `large`: effects of 1 MiB, in a new buffer when they do not fit
  */
 let behaviour = '';
@@ -59,7 +60,7 @@ function answer({ exchange, input, output }: ExchangeTask): unknown {
   view.setUint32(20, 60_000, true);
   view.setBigUint64(24, BigInt(exchange), true);
   const at = EFFECTS_HEADER_BYTES;
-  view.setUint32(at, EFFECT_OP.reply, true);
+  view.setUint32(at, behaviour === 'frame' ? EFFECT_OP.replyFrame : EFFECT_OP.reply, true);
   view.setUint32(at + 4, exchange, true);
   view.setUint32(at + 8, text.length + room, true);
   const bytes = new Uint8Array(target);
