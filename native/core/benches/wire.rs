@@ -112,6 +112,7 @@ fn deliver(criterion: &mut Criterion) {
                     attempt: 1,
                     accepted_ms,
                     flags: 0,
+                    expires_ms: Some(accepted_ms + 36_000_000),
                 };
                 write_delivery(&mut out, &delivery, black_box(&body));
             }

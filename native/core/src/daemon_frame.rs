@@ -27,6 +27,29 @@ pub struct Refused {
     pub retry_after_ms: Option<u64>,
 }
 
+/// A message of a publish frame whose idempotency key was taken before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Position in the frame.
+    pub index: u32,
+    /// The message that has the key.
+    pub id: MessageId,
+}
+
+/// Where a message is, as `status` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusEntry {
+    /// 2 scheduled … 10 cancelled.
+    pub status: u8,
+    pub attempts: u32,
+    pub accepted_ms: u64,
+    /// When it may be sent, if that is not now.
+    pub due_ms: Option<u64>,
+    pub ended_ms: Option<u64>,
+    /// Why it ended: the gateway's own code or an error number.
+    pub code: Option<u32>,
+}
+
 /// The parts of an error's details map; an error without any has nil there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErrorDetails<'a> {
@@ -45,6 +68,8 @@ pub struct Delivery {
     pub attempt: u32,
     pub accepted_ms: u64,
     pub flags: u8,
+    /// When its validity ends.
+    pub expires_ms: Option<u64>,
 }
 
 /// `[64, id]`
@@ -53,13 +78,14 @@ pub fn write_ok(out: &mut Vec<u8>, id: u32) {
     write_kind(out, KIND_OK, id);
 }
 
-/// `[64, id, first message id|nil, count, refused|nil, nil]`
+/// `[64, id, first message id|nil, count, refused|nil, repeated|nil]`
 pub fn write_publish_ok(
     out: &mut Vec<u8>,
     id: u32,
     first: Option<&MessageId>,
     count: u32,
     refused: &[Refused],
+    repeated: &[Repeated],
 ) {
     write_array_len(out, 6);
     write_kind(out, KIND_OK, id);
@@ -79,15 +105,60 @@ pub fn write_publish_ok(
             write_uint_or_nil(out, refused.retry_after_ms);
         }
     }
-    write_nil(out);
+    if repeated.is_empty() {
+        return write_nil(out);
+    }
+    write_array_len(out, repeated.len());
+    for repeated in repeated {
+        write_array_len(out, 2);
+        write_uint(out, repeated.index.into());
+        write_message_id(out, &repeated.id);
+    }
 }
 
-/// `[64, id, applied, unknown]`
+/// `[64, id, applied, unknown]`, for receipt too
 pub fn write_settle_ok(out: &mut Vec<u8>, id: u32, applied: u32, unknown: u32) {
     write_array_len(out, 4);
     write_kind(out, KIND_OK, id);
     write_uint(out, applied.into());
     write_uint(out, unknown.into());
+}
+
+/// `[64, id, cancelled, [[index, code], …]|nil]`: the ids that were not cancelled, and why
+pub fn write_cancel_ok(out: &mut Vec<u8>, id: u32, cancelled: u32, refused: &[(u32, u32)]) {
+    write_array_len(out, 4);
+    write_kind(out, KIND_OK, id);
+    write_uint(out, cancelled.into());
+    if refused.is_empty() {
+        return write_nil(out);
+    }
+    write_array_len(out, refused.len());
+    for (index, code) in refused {
+        write_array_len(out, 2);
+        write_uint(out, (*index).into());
+        write_uint(out, (*code).into());
+    }
+}
+
+/// `[64, id, [[status, attempts, accepted, due|nil, ended|nil, code|nil]|nil, …]]`: nil for an id
+/// that is unknown or foreign
+pub fn write_status_ok(out: &mut Vec<u8>, id: u32, entries: &[Option<StatusEntry>]) {
+    write_array_len(out, 3);
+    write_kind(out, KIND_OK, id);
+    write_array_len(out, entries.len());
+    for entry in entries {
+        let Some(entry) = entry else {
+            write_nil(out);
+            continue;
+        };
+        write_array_len(out, 6);
+        write_uint(out, entry.status.into());
+        write_uint(out, entry.attempts.into());
+        write_uint(out, entry.accepted_ms);
+        write_uint_or_nil(out, entry.due_ms);
+        write_uint_or_nil(out, entry.ended_ms);
+        write_uint_or_nil(out, entry.code.map(u64::from));
+    }
 }
 
 /// `[65, id, code, message, details|nil]`
@@ -145,9 +216,10 @@ pub fn write_deliver_header(out: &mut Vec<u8>, subscription: u32, count: usize) 
 }
 
 /// Bytes that `write_delivery` adds to those of the body, at most.
-pub const DELIVERY_BYTES_MAX: usize = 1 + 9 + 18 + 5 + 9 + 2 + 1;
+pub const DELIVERY_BYTES_MAX: usize = 1 + 9 + 18 + 5 + 9 + 2 + 9;
 
-/// `[delivery, message id, tenant, sender, recipient, payload, attempt, accepted, flags, nil]`;
+/// `[delivery, message id, tenant, sender, recipient, payload, attempt, accepted, flags,
+/// expires|nil]`;
 /// `body` is the four values in the middle as a record holds them.
 #[inline]
 pub fn write_delivery(out: &mut Vec<u8>, delivery: &Delivery, body: &[u8]) {
@@ -160,7 +232,7 @@ pub fn write_delivery(out: &mut Vec<u8>, delivery: &Delivery, body: &[u8]) {
     write_uint(out, delivery.attempt.into());
     write_uint(out, delivery.accepted_ms);
     write_uint(out, delivery.flags.into());
-    write_nil(out);
+    write_uint_or_nil(out, delivery.expires_ms);
 }
 
 #[inline]

@@ -2,12 +2,13 @@
 //! meaning in the bytes, and the bytes for the meaning.
 
 use fairlead_core::client_frame::{
-    FrameError, Outcome, PublishItem, decode_credit, decode_publish, decode_settle,
+    FrameError, KIND_CANCEL, KIND_RECEIPT, KIND_STATUS, Outcome, PublishItem, PublishOptions,
+    Receipt, decode_credit, decode_ids, decode_publish, decode_receipt, decode_settle,
     decode_subscribe, frame_kind_and_id,
 };
 use fairlead_core::daemon_frame::{
-    Delivery, ErrorDetails, Refused, write_deliver_header, write_delivery, write_error, write_ok,
-    write_publish_ok, write_settle_ok,
+    Delivery, ErrorDetails, Refused, Repeated, StatusEntry, write_cancel_ok, write_deliver_header,
+    write_delivery, write_error, write_ok, write_publish_ok, write_settle_ok, write_status_ok,
 };
 use fairlead_core::exchange::{
     Change, Counters, EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader, EntityKind, FairBy,
@@ -65,6 +66,14 @@ fn uint32(value: &Value) -> u32 {
     uint(value).try_into().expect("it fits 32 bits")
 }
 
+fn options_meaning(options: &PublishOptions<'_>) -> Value {
+    json!({
+        "k": options.key.map(text), "l": options.level, "c": options.cost, "at": options.at_ms,
+        "ttl": options.ttl_ms, "cb": options.callback, "o": options.order_key.map(text),
+        "g": options.tag.map(text),
+    })
+}
+
 fn decode_client(frame: &[u8]) -> Result<Value, FrameError> {
     let (kind, _) = frame_kind_and_id(frame)?;
     match kind {
@@ -72,13 +81,17 @@ fn decode_client(frame: &[u8]) -> Result<Value, FrameError> {
             let mut items = Vec::new();
             let head = decode_publish(frame, &mut items)?;
             let message = |item: &PublishItem| {
-                json!({
+                let mut message = json!({
                     "tenant": item.tenant(frame).map(text),
                     "sender": item.sender(frame).map(text),
                     "recipient": item.recipient(frame).map(text),
                     "payload": hex(item.payload(frame)),
                     "isBin": item.payload_is_bin(),
-                })
+                });
+                if item.has_options() {
+                    message["options"] = options_meaning(&item.options(frame));
+                }
+                message
             };
             let messages = items.iter().map(message).collect::<Vec<_>>();
             Ok(json!({
@@ -98,6 +111,28 @@ fn decode_client(frame: &[u8]) -> Result<Value, FrameError> {
                 "add": frame.add,
             })
         }),
+        KIND_RECEIPT => {
+            let mut receipts = Vec::new();
+            let id = decode_receipt(frame, &mut receipts)?;
+            let receipt = |entry: &Receipt| {
+                json!({
+                    "messageId": hex(&entry.id.0), "status": entry.status, "code": entry.code,
+                })
+            };
+            let receipts = receipts.iter().map(receipt).collect::<Vec<_>>();
+            Ok(json!({ "kind": "receipt", "id": id, "receipts": receipts }))
+        }
+        KIND_CANCEL | KIND_STATUS => {
+            let mut ids = Vec::new();
+            let id = decode_ids(frame, kind, &mut ids)?;
+            let name = if kind == KIND_CANCEL {
+                "cancel"
+            } else {
+                "status"
+            };
+            let ids = ids.iter().map(|id| hex(&id.0)).collect::<Vec<_>>();
+            Ok(json!({ "kind": name, "id": id, "messageIds": ids }))
+        }
         _ => {
             let mut outcomes = Vec::new();
             let head = decode_settle(frame, &mut outcomes)?;
@@ -146,6 +181,17 @@ fn id(hex: &Value) -> MessageId {
     MessageId::parse(&bytes(hex)).expect("16 bytes")
 }
 
+fn status_entry(entry: &Value) -> Option<StatusEntry> {
+    (!entry.is_null()).then(|| StatusEntry {
+        status: uint(&entry["status"]) as u8,
+        attempts: uint32(&entry["attempts"]),
+        accepted_ms: uint(&entry["acceptedMs"]),
+        due_ms: entry["dueMs"].as_u64(),
+        ended_ms: entry["endedMs"].as_u64(),
+        code: entry["code"].as_u64().map(|code| code as u32),
+    })
+}
+
 fn encode_daemon(meaning: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     let number = |field: &str| uint32(&meaning[field]);
@@ -158,14 +204,30 @@ fn encode_daemon(meaning: &Value) -> Vec<u8> {
                 retry_after_ms: refused["retryAfterMs"].as_u64(),
             });
             let refused = refused.collect::<Vec<_>>();
-            let first = id(&meaning["firstId"]);
+            let repeated = rows(&meaning["repeated"]).iter().map(|repeated| Repeated {
+                index: uint32(&repeated["index"]),
+                id: id(&repeated["messageId"]),
+            });
             write_publish_ok(
                 &mut out,
                 number("id"),
-                Some(&first),
+                (!meaning["firstId"].is_null())
+                    .then(|| id(&meaning["firstId"]))
+                    .as_ref(),
                 number("count"),
                 &refused,
+                &repeated.collect::<Vec<_>>(),
             );
+        }
+        "cancelOk" => {
+            let refused = rows(&meaning["refused"]).iter();
+            let refused = refused.map(|entry| (uint32(&entry["index"]), uint32(&entry["code"])));
+            let refused = refused.collect::<Vec<_>>();
+            write_cancel_ok(&mut out, number("id"), number("cancelled"), &refused);
+        }
+        "statusOk" => {
+            let entries = rows(&meaning["entries"]).iter().map(status_entry);
+            write_status_ok(&mut out, number("id"), &entries.collect::<Vec<_>>());
         }
         "settleOk" => write_settle_ok(&mut out, number("id"), number("applied"), number("unknown")),
         "error" => {
@@ -188,6 +250,7 @@ fn encode_daemon(meaning: &Value) -> Vec<u8> {
                     attempt: uint32(&delivery["attempt"]),
                     accepted_ms: uint(&delivery["acceptedMs"]),
                     flags: uint(&delivery["flags"]) as u8,
+                    expires_ms: delivery["expiresMs"].as_u64(),
                 };
                 write_delivery(&mut out, &fixed, &body(delivery));
             }

@@ -266,7 +266,7 @@ proptest! {
         let (delivery, attempt, accepted_ms, flags) = numbers;
         let id = MessageId::new(1, 2, 3, 4);
         let mut out = Vec::new();
-        let fixed = Delivery { delivery: delivery.into(), id, attempt, accepted_ms, flags };
+        let fixed = Delivery { delivery: delivery.into(), id, attempt, accepted_ms, flags, expires_ms: Some(accepted_ms) };
         write_delivery(&mut out, &fixed, &body);
         prop_assert!(out.len() <= DELIVERY_BYTES_MAX + body.len());
         let mut reader = Reader::new(&out);

@@ -168,6 +168,7 @@ impl Shard {
                 attempt: handed.attempt,
                 accepted_ms: handed.accepted_ms,
                 flags: handed.flags,
+                expires_ms: None,
             };
             write_delivery(effects, &delivery, body);
             at = handed.next;

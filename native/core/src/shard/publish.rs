@@ -147,7 +147,7 @@ impl Shard {
             let first = (accepted > 0)
                 .then(|| MessageId::new(hash, self.options.shard, number, base as u16));
             self.reply(connection, |out| {
-                write_publish_ok(out, id, first.as_ref(), items.len() as u32, &refused);
+                write_publish_ok(out, id, first.as_ref(), items.len() as u32, &refused, &[]);
             });
         } else if let Some(first) = refused.first() {
             let code = first.code;
