@@ -95,6 +95,7 @@ impl Pair {
                 ..Limits::default()
             },
             paused,
+            ..NodeConfig::default()
         }
     }
 
@@ -131,7 +132,7 @@ impl Pair {
         let parent = match kind {
             NodeKind::Set => Some(ROOT),
             NodeKind::Tenant => self.any(NodeKind::Set),
-            NodeKind::Queue => self.any(NodeKind::Tenant),
+            NodeKind::Queue | NodeKind::Level => self.any(NodeKind::Tenant),
         };
         let Some(parent) = parent else { return };
         let config = self.node_config();
@@ -180,7 +181,7 @@ impl Pair {
                 let to = match kind {
                     NodeKind::Set => return,
                     NodeKind::Tenant => self.any(NodeKind::Set),
-                    NodeKind::Queue => self.any(NodeKind::Tenant),
+                    NodeKind::Queue | NodeKind::Level => self.any(NodeKind::Tenant),
                 };
                 let Some(to) = to else { return };
                 let Model {

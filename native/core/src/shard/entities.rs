@@ -42,6 +42,7 @@ fn set_config(fields: &SetFields) -> NodeConfig {
         weight: fields.weight,
         limits: limits_of(fields.rate_per_sec, fields.burst, fields.in_flight_max),
         paused: false,
+        ..NodeConfig::default()
     }
 }
 
@@ -51,11 +52,13 @@ fn tenant_config(fields: Option<&TenantConfig>) -> NodeConfig {
             weight: WEIGHT_DEFAULT,
             limits: limits_of(None, 1, None),
             paused: false,
+            ..NodeConfig::default()
         },
         |fields| NodeConfig {
             weight: fields.weight,
             limits: limits_of(fields.rate_per_sec, fields.burst, fields.in_flight_max),
             paused: fields.paused,
+            ..NodeConfig::default()
         },
     )
 }
@@ -65,6 +68,7 @@ fn queue_config() -> NodeConfig {
         weight: WEIGHT_DEFAULT,
         limits: limits_of(None, 1, None),
         paused: false,
+        ..NodeConfig::default()
     }
 }
 

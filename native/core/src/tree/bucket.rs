@@ -41,6 +41,10 @@ impl Bucket {
         })
     }
 
+    pub fn rate_per_sec(&self) -> f64 {
+        1e6 * MICROSECOND as f64 / self.interval as f64
+    }
+
     /// First time at which `cost` may go, µs. A cost above the depth goes when the bucket is full.
     pub fn ready_us(&self, cost: u32) -> u64 {
         let need = (u128::from(cost) * self.interval).min(self.depth);

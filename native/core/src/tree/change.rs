@@ -29,7 +29,11 @@ impl Tree {
         };
         let id = self.insert_node(node);
         self.family_of_mut(parent).children += 1;
-        self.set_limits(id, &config.limits, now_us);
+        if kind == NodeKind::Level {
+            self.join_levels(id, &config);
+        }
+        let limits = self.capped(id, &config);
+        self.set_limits(id, &limits, now_us);
         id
     }
 
@@ -50,8 +54,22 @@ impl Tree {
         if backlogged {
             reweigh(&mut family.backlog_weight);
         }
+        if self.is_level(id) {
+            self.configure_level(id, &config);
+        } else {
+            self.reweigh(id, v, old);
+        }
+        self.stop(id, PAUSED, config.paused);
+        let limits = self.capped(id, &config);
+        self.set_limits(id, &limits, now_us);
+        self.refresh(id, now_us);
+    }
+
+    /// The debt of a node whose weight was `old` (rule 6).
+    fn reweigh(&mut self, id: NodeId, v: u128, old: u16) {
         let origin = self.origin;
         let node = &mut self.nodes[id as usize];
+        let new = node.weight;
         // Below V too, where newcomers moved V on: else a lead would grow with the weight.
         let debt = node.tag.abs_diff(v) * u128::from(old) / u128::from(new);
         node.tag = if node.tag > v {
@@ -61,16 +79,15 @@ impl Tree {
         };
         node.remainder = 0;
         self.tag_grew(id);
-        self.stop(id, PAUSED, config.paused);
-        self.set_limits(id, &config.limits, now_us);
-        self.refresh(id, now_us);
     }
 
-    /// Moves a node, with all under it, to another parent: it takes its debt with it (rule 6).
+    /// Moves a tenant to another set, or a queue to another tenant or level, with all under it: it
+    /// takes its debt with it (rule 6).
     pub fn move_to(&mut self, id: NodeId, parent: NodeId, now_us: u64) {
         let now_us = self.advance(now_us);
         let node = &self.nodes[id as usize];
         let (old, due, held, in_flight) = (node.parent, node.due, node.held, node.in_flight);
+        debug_assert!(!self.is_level(id), "a level stays with its tenant");
         if old == parent {
             return;
         }
@@ -82,7 +99,6 @@ impl Tree {
         self.in_flight_more(parent, i64::from(in_flight));
         let debt = self.leave(id, old);
         self.in_flight_more(old, -i64::from(in_flight));
-        self.refresh_path(old, now_us);
         let family = self.family_of_mut(parent);
         let tag = family.v + debt;
         family.children += 1;
@@ -94,7 +110,9 @@ impl Tree {
         }
         self.tag_grew(id);
         self.place(id, now_us);
+        // First there, here too: a tenant that gets levels does not lose its turn in between.
         self.refresh_path(parent, now_us);
+        self.refresh_path(old, now_us);
     }
 
     /// Takes a node and what waits there from its old parent; its debt.
@@ -154,6 +172,7 @@ impl Tree {
         }
         self.set_limits(ROOT, &config.limits, now_us);
         self.refresh(ROOT, now_us);
+        self.recap(now_us);
     }
 
     fn rescale(&mut self, factor: f64) {
@@ -167,12 +186,13 @@ impl Tree {
             }
         };
         for id in 1..self.nodes.len() {
-            if self.nodes[id].kind.is_some() {
+            if self.nodes[id].kind.is_some() && !self.is_level(id as NodeId) {
                 let v = self.family_of(self.nodes[id].parent).v;
                 let node = &mut self.nodes[id];
                 node.tag = scaled(node.tag, v);
             }
         }
+        self.rescale_levels(factor);
         let nodes = &self.nodes;
         for family in &mut self.families {
             family.tag_max = scaled(family.tag_max, family.v);
@@ -210,12 +230,22 @@ impl Tree {
             && extra.rest_until_us <= now_us
             && (node.family == NONE || self.family_of(id).children == 0)
             && node.tag <= self.family_of(node.parent).v
+            && (node.kind != Some(NodeKind::Level) || self.has_no_lead(id))
             && extra.bucket.is_none_or(|bucket| bucket.is_full(now_us))
     }
 
     fn free_node(&mut self, id: NodeId) {
         debug_assert_eq!(self.positions[id as usize], OUT);
         debug_assert_eq!(self.timer_positions[id as usize], OUT);
+        if self.is_level(id) {
+            self.leave_levels(id);
+        }
+        if self.nodes[id as usize].parent == ROOT {
+            self.borrowers.remove(&id);
+        }
+        if self.nodes[id as usize].is_queue() && self.head_cost(id) > 1 {
+            self.dear -= 1;
+        }
         let node = &mut self.nodes[id as usize];
         node.kind = None;
         let (parent, family, extra) = (node.parent, node.family, node.extra);

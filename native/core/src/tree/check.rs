@@ -2,7 +2,8 @@
 
 use super::Tree;
 use super::heap::OUT;
-use super::node::{NONE, NodeId, ROOT};
+use super::level::{LEVEL_TAG, is_level_tie};
+use super::node::{NONE, NodeId, NodeKind, ROOT};
 
 impl Tree {
     /// Panics unless counts, heaps, sums of weights and eligibility agree. Costs as much as the
@@ -37,6 +38,15 @@ impl Tree {
         {
             self.check_node(id as NodeId, sum);
         }
+        let listed: usize = self.levels.iter().map(|levels| levels.list.len()).sum();
+        let nodes = self.nodes.iter();
+        let levels = nodes.filter(|node| node.kind == Some(NodeKind::Level));
+        assert_eq!(listed, levels.count(), "levels in lists");
+        let dear = (1..self.nodes.len() as NodeId).filter(|&id| {
+            let node = &self.nodes[id as usize];
+            node.kind == Some(NodeKind::Queue) && self.head_cost(id) > 1
+        });
+        assert_eq!(self.dear as usize, dear.count(), "queues with a dear head");
     }
 
     fn check_node(&self, id: NodeId, sum: &[u64; 6]) {
@@ -66,6 +76,9 @@ impl Tree {
         if id == ROOT {
             return;
         }
+        if self.is_level(id) {
+            self.check_level(id);
+        }
         let family = self.family_of(node.parent);
         assert!(
             family.tag_max.max(family.v) >= node.tag,
@@ -77,6 +90,20 @@ impl Tree {
         if node.eligible {
             let entry = family.heap.at(position as usize);
             assert_eq!((entry.node, entry.key), (id, (node.tag, node.tie)));
+        }
+    }
+
+    /// Rule 8: a level is in its tenant's list, and those in the heap stand in the order of now.
+    fn check_level(&self, id: NodeId) {
+        let node = &self.nodes[id as usize];
+        let levels = self.levels_of(node.parent).expect("a list of levels");
+        let listed = levels.list.iter().filter(|level| level.node == id);
+        assert_eq!(listed.count(), 1, "level {id} in the list of its tenant");
+        assert_eq!(node.tag, LEVEL_TAG);
+        if node.eligible {
+            assert!(is_level_tie(node.tie));
+            let now = levels.order().find(|(of, _)| *of == id);
+            assert_eq!(now, Some((id, node.tie)), "order of level {id}");
         }
     }
 }

@@ -14,7 +14,8 @@ const HOLD_AVERAGE_SHIFT: u32 = 3;
 pub struct Charge {
     /// 2⁻³² cost units.
     pub units: u64,
-    /// Size of the cost unit when it was charged: a change of limits changes the unit.
+    /// Size of the cost unit when it was charged: a change of limits changes the unit. Negative:
+    /// the service was the floor of a level (rule 8).
     pub scale: f32,
     /// Cost of the message.
     pub cost: u32,

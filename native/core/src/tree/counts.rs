@@ -142,6 +142,10 @@ impl Tree {
         if node.family != NONE && node.due == 0 && node.held == 0 {
             let family = &mut self.families[node.family as usize];
             family.v = family.v.max(family.tag_max);
+            let levels = family.levels;
+            if levels != NONE {
+                self.forgive_levels(levels);
+            }
         }
     }
 }

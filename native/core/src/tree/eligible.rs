@@ -3,7 +3,7 @@
 
 use super::Tree;
 use super::heap::Entry;
-use super::node::{BLOCKED, Extra, Family, NONE, NodeId, PAUSED, ROOT};
+use super::node::{BLOCKED, Extra, Family, NONE, NodeId, NodeKind, PAUSED, ROOT};
 
 impl Tree {
     /// Lets everything become eligible whose bucket or rest has come; `pick` does it too.
@@ -37,7 +37,7 @@ impl Tree {
             && extra.rest_until_us <= self.now_us
             && extra
                 .bucket
-                .is_none_or(|bucket| bucket.ready_us(1) <= self.now_us)
+                .is_none_or(|bucket| bucket.ready_us(extra.head_cost) <= self.now_us)
     }
 
     /// Not eligible until then: a throttled scope rests. A shorter rest does not end a longer one.
@@ -63,9 +63,16 @@ impl Tree {
     }
 
     /// Cost of the queue's next message, from 1; a bucket less deep lets it pass when it is full.
+    /// Buckets above the queue wait for it too: none lets through more than max(depth, cost) + rate·Δ.
     pub fn set_head_cost(&mut self, queue: NodeId, cost: u32, now_us: u64) {
         let now_us = self.advance(now_us);
-        self.extra_mut(queue).head_cost = cost.max(1);
+        let cost = cost.max(1);
+        let was = self.head_cost(queue);
+        if was == cost {
+            return;
+        }
+        self.dear = self.dear + u32::from(cost > 1) - u32::from(was > 1);
+        self.extra_mut(queue).head_cost = cost;
         self.refresh(queue, now_us);
     }
 
@@ -93,12 +100,18 @@ impl Tree {
             return is;
         }
         let (parent, weight) = (node.parent, u64::from(node.weight));
+        let level = node.kind == Some(NodeKind::Level);
+        if level && is && !was {
+            self.level_arrives(id);
+        }
         let family = self.nodes[parent as usize].family as usize;
         let family = &mut self.families[family];
         let node = &mut self.nodes[id as usize];
         match (was, is) {
             (false, true) => {
-                node.catch_up(family.v);
+                if !level {
+                    node.catch_up(family.v);
+                }
                 let key = (node.tag, node.tie);
                 let entry = Entry {
                     key,
@@ -147,6 +160,11 @@ impl Tree {
         } else {
             (true, None)
         }
+    }
+
+    /// Cost of a queue's next message; 1 for other nodes unless a dear one waits for their bucket.
+    pub(super) fn head_cost(&self, id: NodeId) -> u32 {
+        self.extra(self.nodes[id as usize].extra).head_cost
     }
 
     fn set_timer(&mut self, id: NodeId, at_us: Option<u64>) {

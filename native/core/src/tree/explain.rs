@@ -1,7 +1,8 @@
 //! The numbers that decide, to be shown (rule 12).
 
+use super::level::{Level, Levels, level_order};
 use super::node::{NodeId, ROOT};
-use super::{Explained, LevelScore, Tree};
+use super::{Explained, LevelScore, LevelState, Tree};
 
 impl Tree {
     /// Why a queue is served when it is. Walks its path only.
@@ -11,10 +12,22 @@ impl Tree {
         let mut lag = 0.0;
         let mut score = Vec::new();
         let mut eligible = self.nodes[ROOT as usize].eligible;
+        let mut per_sec = f64::INFINITY;
         let mut id = queue;
         while id != ROOT {
             let node = &self.nodes[id as usize];
             let family = self.family_of(node.parent);
+            eligible &= node.eligible;
+            if let Some(bucket) = self.extra(node.extra).bucket {
+                per_sec = per_sec.min(bucket.rate_per_sec() * portion);
+            }
+            if self.is_level(id) {
+                let (part, level) = self.level_score(id);
+                portion *= part;
+                score.push(level);
+                id = node.parent;
+                continue;
+            }
             let weight = u64::from(node.weight);
             let backlogged = family.backlog_weight + if node.due == 0 { weight } else { 0 };
             portion *= weight as f64 / backlogged as f64;
@@ -26,27 +39,65 @@ impl Tree {
             };
             let debt = difference(tag, family.v_now());
             lag -= debt * weight as f64 / nominal;
-            eligible &= node.eligible;
             score.push(LevelScore {
                 node: id,
                 weight: weight as u32,
                 debt,
                 tie: node.tie,
+                level: None,
             });
             id = node.parent;
         }
         score.reverse();
         let got = f64::from(self.nodes[queue as usize].got);
-        let per_sec = self.per_sec().map(|rate| rate * portion);
+        if let Some(rate) = self.per_sec() {
+            per_sec = per_sec.min(rate * portion);
+        }
         Explained {
             portion,
-            portion_per_sec: per_sec,
+            portion_per_sec: per_sec.is_finite().then_some(per_sec),
             owed: got + lag,
             got,
             lag,
             score,
             eligible,
         }
+    }
+
+    /// A level's part of its tenant, and its place in the score (rule 8): the highest that has work
+    /// gets what the floors of the others leave.
+    fn level_score(&self, id: NodeId) -> (f64, LevelScore) {
+        let node = &self.nodes[id as usize];
+        let levels = self.levels_of(node.parent);
+        let Levels { served, list } = levels.expect("the parent of a level has levels");
+        let own = list.iter().find(|level| level.node == id);
+        let own = own.expect("a level is in the list of its tenant");
+        let has_work = |level: &&Level| self.nodes[level.node as usize].due > 0;
+        let part = if list
+            .iter()
+            .filter(has_work)
+            .any(|level| level.rank < own.rank)
+        {
+            own.floor()
+        } else {
+            let lower = list
+                .iter()
+                .filter(has_work)
+                .filter(|level| level.rank > own.rank);
+            1.0 - lower.map(Level::floor).sum::<f64>()
+        };
+        let score = LevelScore {
+            node: id,
+            weight: u32::from(node.weight),
+            debt: 0.0,
+            tie: level_order(node.tie),
+            level: Some(LevelState {
+                rank: own.rank,
+                floor: own.floor(),
+                lead: own.lead(*served),
+            }),
+        };
+        (part, score)
     }
 
     /// What the destination takes, messages a second: by rate, or by slots and the average hold.

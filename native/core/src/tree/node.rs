@@ -47,21 +47,30 @@ pub struct TreeConfig {
     pub lease_us: u64,
 }
 
-/// What a node stands for. The rules are the same for every kind but a queue has no children.
+/// What a node stands for. The rules are the same for every kind, but a queue has no children and a
+/// level is served by rule 8. A tenant has queues as children, or levels which have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     Set,
     Tenant,
+    Level,
     Queue,
 }
 
-/// A set, tenant or queue.
+/// A set, tenant, level or queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NodeConfig {
     /// 1…10,000 (rule 1); held to that range.
     pub weight: u32,
     pub limits: Limits,
     pub paused: bool,
+    /// Of a level: its place, 0 is the highest; siblings have different ones.
+    pub rank: u8,
+    /// Of a level below rank 0: part of its tenant's service that it gets when it has work, 0…0.5;
+    /// 0: none, strict only.
+    pub floor: f32,
+    /// Of a set: what it may take above its entitled share, as part of that share; none: no cap.
+    pub borrow_max: Option<f64>,
 }
 
 impl Default for NodeConfig {
@@ -70,6 +79,9 @@ impl Default for NodeConfig {
             weight: 100,
             limits: Limits::default(),
             paused: false,
+            rank: 0,
+            floor: 0.0,
+            borrow_max: None,
         }
     }
 }
@@ -123,7 +135,7 @@ pub(super) struct Extra {
     /// Not eligible before this time, µs.
     pub rest_until_us: u64,
     pub in_flight_max: u32,
-    /// Cost of the next message of a queue.
+    /// Cost of the next message of a queue; of a parent, the one its bucket has to be ready for.
     pub head_cost: u32,
 }
 
@@ -148,6 +160,8 @@ pub(super) struct Family {
     /// The eligible children.
     pub heap: Heap<Key>,
     pub children: u32,
+    /// In the arena of levels; most tenants have none.
+    pub levels: u32,
     /// Sum of the weights of the eligible children.
     pub eligible_weight: u64,
     /// Sum of the weights of the children with a due message.
@@ -229,6 +243,7 @@ impl Family {
             tag_max: v,
             heap: Heap::new(),
             children: 0,
+            levels: NONE,
             eligible_weight: 0,
             backlog_weight: 0,
         }

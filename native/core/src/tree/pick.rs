@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use super::cost::{Charge, averaged};
 use super::heap::Entry;
-use super::node::{Extra, Key, NONE, NodeId, ROOT, is_fresh, served_tie};
+use super::level::is_level_tie;
+use super::node::{Extra, Key, NONE, NodeId, NodeKind, ROOT, is_fresh, served_tie};
 use super::prefetch::prefetch;
 use super::trace::Choice;
 use super::{Picked, Tree};
@@ -15,6 +16,9 @@ const SLOTS_SHARED_MIN: u32 = 10;
 impl Tree {
     /// Takes the best due message: charges its path and counts it in flight.
     pub fn pick(&mut self, now_us: u64) -> Option<Picked> {
+        if self.dear > 0 {
+            return self.pick_where(now_us, |_, _| None);
+        }
         let now_us = self.advance(now_us);
         if self.timers.first().is_some_and(|first| first.key <= now_us) {
             self.wake(now_us);
@@ -22,11 +26,63 @@ impl Tree {
         if !self.nodes[ROOT as usize].eligible {
             return None;
         }
-        let queue = self.descend();
+        Some(self.take(now_us))
+    }
+
+    /// `pick` with a say for what lies outside the tree, as a pool that several queues share:
+    /// `veto` gets the queue that would be served and the cost of its message. None: it is served.
+    /// A time, µs: the queue rests until then, uncharged, and the next best is tried, each for
+    /// O(log n). Times that are spread out keep the vetoes few.
+    pub fn pick_where(
+        &mut self,
+        now_us: u64,
+        mut veto: impl FnMut(NodeId, u32) -> Option<u64>,
+    ) -> Option<Picked> {
+        let now_us = self.advance(now_us);
+        self.wake(now_us);
+        while self.nodes[ROOT as usize].eligible {
+            let queue = self.descend::<false>();
+            let cost = self.head_cost(queue);
+            if self.is_too_dear(queue, cost, now_us) {
+                continue;
+            }
+            if let Some(until_us) = veto(queue, cost) {
+                // A rest that is over would be asked about again at once.
+                self.rest(queue, until_us.max(now_us + 1), now_us);
+                continue;
+            }
+            return Some(self.take(now_us));
+        }
+        None
+    }
+
+    /// Whether a bucket above the queue is not ready for all of its cost. It is made to wait until
+    /// it is, for the dear message is the best there; who is not under it may go meanwhile.
+    fn is_too_dear(&mut self, queue: NodeId, cost: u32, now_us: u64) -> bool {
+        if cost == 1 {
+            return false;
+        }
+        let mut id = self.nodes[queue as usize].parent;
+        while id != NONE {
+            let node = &self.nodes[id as usize];
+            let (parent, bucket) = (node.parent, self.extra(node.extra).bucket);
+            if bucket.is_some_and(|bucket| bucket.ready_us(cost) > now_us) {
+                self.extra_mut(id).head_cost = cost;
+                self.refresh(id, now_us);
+                return true;
+            }
+            id = parent;
+        }
+        false
+    }
+
+    /// Serves the best queue; there is one.
+    fn take(&mut self, now_us: u64) -> Picked {
+        let queue = self.descend::<true>();
         let charge = self.charge(queue);
-        self.serve(queue, charge, now_us);
+        let charge = self.serve(queue, charge, now_us);
         self.look_ahead_next();
-        Some(Picked { queue, charge })
+        Picked { queue, charge }
     }
 
     /// A message of the queue came to its end: corrects what its hold cost (rule 5).
@@ -39,11 +95,8 @@ impl Tree {
             *average = averaged(*average, held_us);
         }
         let actual = self.costs.units(charge.cost, held_us);
-        self.land(
-            queue,
-            i128::from(actual) - i128::from(self.units_now(charge)),
-            now_us,
-        );
+        let units = i128::from(actual) - i128::from(self.units_now(charge));
+        self.land(queue, units, charge.scale < 0.0, now_us);
     }
 
     /// A message was not attempted, or throttled: takes back its charge (rule 4). Tokens of buckets
@@ -52,11 +105,12 @@ impl Tree {
         let now_us = self.advance(now_us);
         let node = &mut self.nodes[queue as usize];
         node.got = node.got.saturating_sub(charge.cost);
-        self.land(queue, -i128::from(self.units_now(charge)), now_us);
+        let units = -i128::from(self.units_now(charge));
+        self.land(queue, units, charge.scale < 0.0, now_us);
     }
 
-    /// Goes down to the best queue and moves every V on the way (rule 3).
-    fn descend(&mut self) -> NodeId {
+    /// Goes down to the best queue; to serve it, also moves every V on the way (rule 3).
+    fn descend<const SERVE: bool>(&mut self) -> NodeId {
         let root = &self.nodes[ROOT as usize];
         let slots = self.extra(root.extra).in_flight_max;
         let scarce = slots >= SLOTS_SHARED_MIN && root.in_flight >= slots - slots / 10;
@@ -81,10 +135,14 @@ impl Tree {
                     v: family.v,
                 });
             }
-            family.v = family.v.max(best.key.0);
+            if SERVE {
+                family.v = family.v.max(best.key.0);
+            }
             (id, family_id) = (best.node, best.family);
         }
-        self.trace(id, choice);
+        if SERVE {
+            self.trace(id, choice);
+        }
         id
     }
 
@@ -125,6 +183,10 @@ impl Tree {
             (f64::from(node.in_flight) < share).then_some(share)
         };
         let first = family.heap.at(0);
+        if is_level_tie(first.key.1) {
+            // Levels are strict: what the tenant may hold is the highest one's.
+            return first;
+        }
         if let Some(below) = share_if_below(&first) {
             *share = below;
             return first;
@@ -163,14 +225,15 @@ impl Tree {
     /// What was charged, in the unit of now.
     fn units_now(&self, charge: Charge) -> u64 {
         let scale = self.scale as f32;
-        if charge.scale.to_bits() == scale.to_bits() {
+        let was = charge.scale.abs();
+        if was.to_bits() == scale.to_bits() {
             return charge.units;
         }
-        (charge.units as f64 * f64::from(scale) / f64::from(charge.scale)) as u64
+        (charge.units as f64 * f64::from(scale) / f64::from(was)) as u64
     }
 
     /// Charges a queue and its ancestors for a message that leaves (rule 4), from below.
-    fn serve(&mut self, queue: NodeId, charge: Charge, now_us: u64) {
+    fn serve(&mut self, queue: NodeId, mut charge: Charge, now_us: u64) -> Charge {
         let tie = served_tie(self.next_sequence());
         let got = &mut self.nodes[queue as usize].got;
         *got = got.saturating_add(charge.cost);
@@ -181,12 +244,20 @@ impl Tree {
             node.in_flight += 1;
             if let Some(Extra {
                 bucket: Some(bucket),
+                head_cost,
                 ..
             }) = self.extras.get_mut(node.extra as usize)
             {
                 bucket.take(charge.cost, now_us);
+                if id != queue {
+                    *head_cost = 1;
+                }
             }
-            if id != ROOT {
+            if node.kind == Some(NodeKind::Level) {
+                if self.serve_level(id, charge.units) {
+                    charge.scale = -charge.scale;
+                }
+            } else if id != ROOT {
                 let (parent, newcomer) = (node.parent, is_fresh(node.tie));
                 node.charge(charge.units);
                 node.tie = tie;
@@ -200,7 +271,7 @@ impl Tree {
             }
             self.place(id, now_us);
             if id == ROOT {
-                return;
+                return charge;
             }
             id = self.nodes[id as usize].parent;
             // Its best child of now is the next one's way down: at 100,000 queues that is cold.
@@ -223,12 +294,14 @@ impl Tree {
     }
 
     /// Ends a message's flight on its path and corrects what it was charged by `units`.
-    fn land(&mut self, queue: NodeId, units: i128, now_us: u64) {
+    fn land(&mut self, queue: NodeId, units: i128, floor: bool, now_us: u64) {
         let mut id = queue;
         loop {
             let node = &mut self.nodes[id as usize];
             node.in_flight -= 1;
-            if id != ROOT {
+            if node.kind == Some(NodeKind::Level) {
+                self.correct_level(id, units, floor);
+            } else if id != ROOT {
                 let parent = node.parent;
                 let v = self.family_of(parent).v;
                 self.nodes[id as usize].correct(units, v);

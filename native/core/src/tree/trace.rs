@@ -2,6 +2,7 @@
 
 use super::explain::difference;
 use super::heap::Entry;
+use super::level::{is_level_tie, level_order};
 use super::node::{Key, NONE, NodeId};
 use super::{PickTrace, Tree};
 
@@ -38,7 +39,13 @@ impl Tree {
         let Ring { picks, next } = &self.ring;
         let (newer, older) = (&picks[..*next], &picks[*next..]);
         newer.iter().rev().chain(older.iter().rev()).map(|raw| {
-            let score = |(tag, tie): Key| (difference(tag, raw.v), tie);
+            let score = |(tag, tie): Key| {
+                if is_level_tie(tie) {
+                    (0.0, level_order(tie))
+                } else {
+                    (difference(tag, raw.v), tie)
+                }
+            };
             let runner_up = (raw.runner_up != NONE).then(|| {
                 let (debt, tie) = score(raw.runner_up_key);
                 (raw.runner_up, debt, tie)
