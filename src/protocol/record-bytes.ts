@@ -45,8 +45,8 @@ export class RecordBytes {
     return this.#bytes.subarray(start, start + length);
   }
 
-  text8(): string {
-    const bytes = this.take(this.u8());
+  text(length: number): string {
+    const bytes = this.take(length);
     try {
       return utf8.decode(bytes);
     } catch {
@@ -63,8 +63,13 @@ export class RecordBytes {
 
   /** A key given by its zigzag distance from `expected`. */
   key(expected: bigint): bigint {
+    return BigInt.asUintN(64, expected + this.zigzag());
+  }
+
+  /** A signed LEB128 number of 64 bits. */
+  zigzag(): bigint {
     const zigzag = this.#leb128();
-    return BigInt.asUintN(64, expected + ((zigzag >> 1n) ^ -(zigzag & 1n)));
+    return (zigzag >> 1n) ^ -(zigzag & 1n);
   }
 
   #leb128(): bigint {

@@ -1,6 +1,6 @@
 /**
- * Reads what a shard stored and hands it to the native core in the order of replay: meta, states,
- * log, batches (docs/exchange.md), in chunks of the journal's form.
+ * Reads what a shard stored and hands it to the native core in the order of replay: meta, keys,
+ * states, log, batches (docs/exchange.md), in chunks of the journal's form.
  */
 import { RECORD_VERSION } from '../protocol/records.ts';
 import type { Entry, Environment } from '../store/environment.ts';
@@ -15,13 +15,15 @@ const COUNT_BYTES = 4;
 const ENTRY_HEADER_BYTES = 8;
 const PUT = 1;
 
-/** First byte of the keys, in the order of replay, and the name of their records. */
+/** First byte of the keys, in the order of replay, with name and newest version of the records. */
 const TABLES = [
-  [1, 'meta'],
-  [4, 'state'],
-  [3, 'log'],
-  [2, 'batch'],
+  [1, 'meta', RECORD_VERSION.through],
+  [5, 'keys', RECORD_VERSION.keys],
+  [4, 'state', RECORD_VERSION.state],
+  [3, 'log', RECORD_VERSION.log],
+  [2, 'batch', RECORD_VERSION.batch],
 ] as const;
+const TABLE_MAX = 5;
 const BATCH = 2;
 const IDENTITY = 1;
 /** Place of a batch record's count of messages. */
@@ -37,10 +39,10 @@ export function recover(environment: Environment, take: TakeChunk): RecoveryFigu
   const figures = { records: 0, messages: 0, bytes: 0, ms: 0 };
   const chunk = new Chunk(take);
   refuseUnknownKeys(environment);
-  for (const [table, name] of TABLES) {
+  for (const [table, name, version] of TABLES) {
     for (const entry of environment.range(Uint8Array.of(table), Uint8Array.of(table + 1))) {
       if (table === 1 && entry.key[1] === IDENTITY) continue;
-      checkRecordVersion({ name, version: RECORD_VERSION }, entry.value[2] ?? 0);
+      checkRecordVersion({ name, version }, entry.value[2] ?? 0);
       chunk.put(entry);
       figures.records += 1;
       figures.bytes += entry.value.length;
@@ -55,7 +57,7 @@ export function recover(environment: Environment, take: TakeChunk): RecoveryFigu
 function refuseUnknownKeys(environment: Environment): void {
   for (const [start, end] of [
     [0, 1],
-    [5, 255],
+    [TABLE_MAX + 1, 255],
   ] as const) {
     for (const { key } of environment.range(Uint8Array.of(start), Uint8Array.of(end))) {
       throw new Error(

@@ -1,5 +1,5 @@
-//! Properties of every codec: arbitrary bytes never panic, a cut frame is never taken for a whole
-//! one, a changed record never passes, and what was written is read back.
+//! Properties of the codecs of frames and exchanges: arbitrary bytes never panic, a cut frame is
+//! never taken for a whole one, and what was written is read back.
 
 use fairlead_core::client_frame::{
     append_body, decode_credit, decode_publish, decode_settle, decode_subscribe, frame_kind_and_id,
@@ -13,15 +13,9 @@ use fairlead_core::exchange::{
     InputEntry, InputOp, InputReader, decode_configure, decode_connect, decode_explain,
     decode_in_use, decode_stats, write_input,
 };
-use fairlead_core::limits::RECORD_BYTES;
 use fairlead_core::message_id::{MessageId, Place, batch_hash};
 use fairlead_core::msgpack::{
     Reader, write_array_len, write_bin, write_nil, write_str, write_uint,
-};
-use fairlead_core::record::{
-    BatchRecord, BatchRecordBuilder, ClosedRecord, JournalReader, LogEntries, LogRecord, Mark,
-    RecordError, Return, Run, Settled, StateExtra, StateRecord, message_key, parse_key, parse_mark,
-    write_log_record, write_mark, write_state_record,
 };
 use proptest::prelude::*;
 
@@ -98,69 +92,6 @@ fn stored_body(message: &Message, default_tenant: &str) -> Vec<u8> {
     body
 }
 
-fn batch_records(first_index: u16, bodies: &[Vec<u8>], destinations: u32) -> Vec<ClosedRecord> {
-    let mut builder = BatchRecordBuilder::new();
-    builder.begin(77, 1_790_000_000_123, 9);
-    let mut records = Vec::new();
-    for (position, body) in bodies.iter().enumerate() {
-        let index = first_index + 2 * position as u16;
-        let id = position as u32 % destinations;
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(body);
-        records.extend(builder.push(index, id, &format!("destination-{id}"), None, write));
-    }
-    records.extend(builder.finish());
-    records
-}
-
-fn runs(runs: impl Iterator<Item = Run>) -> Vec<u64> {
-    runs.flat_map(Run::keys).collect()
-}
-
-fn key() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        (0_u64..4, 0_u16..6).prop_map(|(batch, index)| message_key(batch, index)),
-        (0_u64..1 << 48, any::<u16>()).prop_map(|(batch, index)| message_key(batch, index)),
-    ]
-}
-
-fn keys() -> impl Strategy<Value = Vec<u64>> {
-    proptest::collection::vec(key(), 0..40)
-}
-
-fn a_return() -> impl Strategy<Value = Return> {
-    (key(), any::<u8>(), any::<u32>(), any::<u64>(), any::<u8>()).prop_map(
-        |(key, reason, attempts, due_ms, flags)| Return {
-            key,
-            reason,
-            attempts,
-            due_ms,
-            flags,
-        },
-    )
-}
-
-fn log_record(returns: &[Return], sent: &[u64], failed: &[u64], handed_out: &[u64]) -> Vec<u8> {
-    let settled = [
-        Settled {
-            outcome: 0,
-            keys: sent,
-        },
-        Settled {
-            outcome: 19,
-            keys: failed,
-        },
-    ];
-    let mut value = Vec::new();
-    let entries = LogEntries {
-        returns,
-        settled: &settled,
-        handed_out,
-        ..LogEntries::default()
-    };
-    write_log_record(&mut value, &mut Vec::new(), &entries);
-    value
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -188,26 +119,7 @@ proptest! {
         }
         let _ = InputReader::new(&bytes).map(Iterator::count);
         let _ = (decode_connect(&bytes), decode_configure(&bytes), decode_explain(&bytes));
-        let _ = (decode_stats(&bytes), decode_in_use(&bytes), parse_key(&bytes));
-        let _ = JournalReader::new(&bytes).map(Iterator::count);
-        for record_type in [2, 3, 16, 17, 18] {
-            let value = with_checksum(record_type, &bytes);
-            let _ = parse_mark(&value, Mark::Ceiling);
-            if let Ok(record) = BatchRecord::parse(&value) {
-                record.messages().for_each(|message| {
-                    assert!(record.destination(message.destination).is_some());
-                });
-            }
-            if let Ok(record) = LogRecord::parse(&value) {
-                let groups = record.settled().map(|(_, runs)| runs.count()).sum::<usize>();
-                let _ = (record.returns().count(), groups, record.handed_out().count());
-            }
-            if let Ok(record) = StateRecord::parse(&value) {
-                let covered = record.runs().map(|run| u32::from(run.length)).sum::<u32>();
-                assert_eq!(covered, u32::from(record.length()));
-                let _ = record.extras().count();
-            }
-        }
+        let _ = (decode_stats(&bytes), decode_in_use(&bytes));
     }
 
     #[test]
@@ -311,129 +223,6 @@ proptest! {
             prop_assert!(cut.is_err());
         }
     }
-
-    #[test]
-    fn batch_records_are_read_back(
-        first_index in 0_u16..60_000,
-        bodies in proptest::collection::vec(
-            proptest::collection::vec(any::<u8>(), 0..6000), 1..30),
-        destinations in 1_u32..4,
-    ) {
-        let records = batch_records(first_index, &bodies, destinations);
-        let mut position = 0;
-        for closed in &records {
-            let record = BatchRecord::parse(&closed.value).expect("it was just written");
-            prop_assert!(closed.value.len() <= RECORD_BYTES || closed.count == 1);
-            prop_assert_eq!(record.len(), usize::from(closed.count));
-            prop_assert_eq!(record.message(0).index, closed.first_index);
-            prop_assert_eq!(record.message(record.len() - 1).index, closed.last_index);
-            for (at, message) in record.messages().enumerate() {
-                prop_assert_eq!(message.index, first_index + 2 * position as u16);
-                prop_assert_eq!(message.body, &bodies[position][..]);
-                let expected = format!("destination-{}", position as u32 % destinations);
-                prop_assert_eq!(record.destination(message.destination), Some(&expected[..]));
-                prop_assert_eq!(record.find(message.index), Some(at));
-                prop_assert_eq!(record.find(message.index + 1), None);
-                position += 1;
-            }
-        }
-        prop_assert_eq!(position, bodies.len());
-        // None was closed before it had to be.
-        for pair in records.windows(2) {
-            let next = BatchRecord::parse(&pair[1].value).expect("it was just written");
-            let first = next.message(0).body.len();
-            prop_assert!(pair[0].value.len() + first + 8 + 15 > RECORD_BYTES);
-        }
-    }
-
-    #[test]
-    fn log_records_are_read_back(
-        returns in proptest::collection::vec(a_return(), 0..20),
-        sent in keys(),
-        failed in keys(),
-        handed_out in keys(),
-    ) {
-        let value = log_record(&returns, &sent, &failed, &handed_out);
-        let record = LogRecord::parse(&value).expect("it was just written");
-        prop_assert_eq!(record.returns().collect::<Vec<_>>(), returns);
-        let settled = record.settled().map(|(outcome, list)| (outcome, runs(list)));
-        prop_assert_eq!(settled.collect::<Vec<_>>(), vec![(0, sent), (19, failed)]);
-        prop_assert_eq!(runs(record.handed_out()), handed_out);
-    }
-
-    #[test]
-    fn state_records_are_read_back(
-        as_of in any::<u64>(),
-        states in proptest::collection::vec(0_u8..4, 0..300),
-        extras in proptest::collection::btree_map(any::<u16>(), any::<(u32, u64, u8)>(), 0..20),
-    ) {
-        let extras = extras.into_iter()
-            .filter(|(index, _)| usize::from(*index) < states.len())
-            .map(|(index, (attempts, due_ms, flags))| StateExtra { index, attempts, due_ms, flags })
-            .collect::<Vec<_>>();
-        let mut value = Vec::new();
-        write_state_record(&mut value, as_of, 0, states.iter().copied(), &extras);
-        let record = StateRecord::parse(&value).expect("it was just written");
-        prop_assert_eq!((record.as_of(), usize::from(record.length())), (as_of, states.len()));
-        let read = record.runs().flat_map(|run| vec![run.state; run.length.into()]);
-        prop_assert_eq!(read.collect::<Vec<_>>(), states);
-        prop_assert_eq!(record.extras().collect::<Vec<_>>(), extras);
-    }
-
-    #[test]
-    fn a_changed_record_never_passes(
-        bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..8),
-        handed_out in keys(),
-        place in any::<prop::sample::Index>(),
-        change in 1_u8..=255,
-        mark in any::<u64>(),
-    ) {
-        let mut marked = Vec::new();
-        write_mark(&mut marked, Mark::Through, mark);
-        let batch = batch_records(0, &bodies, 2).remove(0).value;
-        let log = log_record(&[], &[], &[], &handed_out);
-        for (value, kind) in [(marked, 0), (batch, 1), (log, 2)] {
-            let mut changed = value.clone();
-            changed[place.index(value.len())] ^= change;
-            prop_assert!(parse(&changed, kind).is_err());
-            prop_assert!(parse(&value[..place.index(value.len())], kind).is_err());
-            prop_assert_eq!(parse(&value, kind), Ok(()));
-        }
-    }
-}
-
-fn parse(value: &[u8], kind: u8) -> Result<(), RecordError> {
-    match kind {
-        0 => parse_mark(value, Mark::Through).map(|_| ()),
-        1 => BatchRecord::parse(value).map(|_| ()),
-        _ => LogRecord::parse(value).map(|_| ()),
-    }
-}
-
-fn with_checksum(record_type: u8, content: &[u8]) -> Vec<u8> {
-    versioned(record_type, 1, content)
-}
-
-fn versioned(record_type: u8, version: u8, content: &[u8]) -> Vec<u8> {
-    let head = [0x46, record_type, version, 0];
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(&head), content);
-    [&head[..], &checksum.to_le_bytes(), content].concat()
-}
-
-#[test]
-fn a_newer_version_is_named() {
-    let value = versioned(3, 2, &[0; 20]);
-    assert_eq!(
-        parse_mark(&value, Mark::Through),
-        Err(RecordError::NewerVersion {
-            version: 2,
-            known: 1
-        })
-    );
-    assert_eq!(
-        parse_mark(&versioned(3, 1, &[0; 8]), Mark::Ceiling),
-        Err(RecordError::Damaged)
-    );
 }
 
 #[test]
@@ -460,17 +249,6 @@ fn limits_of_a_publish_are_exact() {
         code(&vec![message(65_536); 16]),
         Err((Code::FrameTooLarge, None))
     );
-}
-
-#[test]
-fn a_256th_destination_begins_a_record() {
-    let bodies = vec![vec![0]; 300];
-    let records = batch_records(0, &bodies, 300);
-    let counts = records
-        .iter()
-        .map(|record| record.count)
-        .collect::<Vec<_>>();
-    assert_eq!(counts, [255, 45]);
 }
 
 #[test]
