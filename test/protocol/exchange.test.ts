@@ -15,6 +15,16 @@ import {
   INPUT_OP,
   InputBuffer,
 } from '../../src/protocol/exchange.ts';
+import {
+  encodeCall,
+  encodeCancelAll,
+  encodeDeadLetters,
+  encodeErase,
+  encodeFind,
+  encodeList,
+  encodeRedact,
+  encodeReplay,
+} from '../../src/protocol/message-ops.ts';
 import { bytesOf, golden, hexOf } from './golden.ts';
 
 type Entry = { op: keyof typeof INPUT_OP; connection: number } & Record<string, unknown>;
@@ -41,6 +51,39 @@ function encode(entry: Entry): Uint8Array | undefined {
     case 'diskFull':
       return encodeDiskFull(entry.refuse as boolean);
     default:
+      return encodeOnMessages(entry);
+  }
+}
+
+/** The operations on messages; an id is hex in the file, what is left out is null. */
+function encodeOnMessages(entry: Entry): Uint8Array | undefined {
+  const fields: unknown = Object.fromEntries(
+    Object.entries(entry).map(([name, value]) => {
+      if (name === 'id') return [name, bytesOf(value as string)];
+      if (name === 'hex') return ['frame', bytesOf(value as string)];
+      if (name === 'ids' && value !== null) return [name, (value as string[]).map(bytesOf)];
+      return [name, value ?? undefined];
+    }),
+  );
+  switch (entry.op) {
+    case 'call':
+      return encodeCall(fields as Parameters<typeof encodeCall>[0]);
+    case 'find':
+      return encodeFind(fields as Parameters<typeof encodeFind>[0]);
+    case 'list':
+      return encodeList(fields as Parameters<typeof encodeList>[0]);
+    case 'cancelAll':
+      return encodeCancelAll(fields as Parameters<typeof encodeCancelAll>[0]);
+    case 'deadLetters':
+      return encodeDeadLetters(fields as Parameters<typeof encodeDeadLetters>[0]);
+    case 'replay':
+    case 'purge':
+      return encodeReplay(fields as Parameters<typeof encodeReplay>[0]);
+    case 'redact':
+      return encodeRedact(fields as Parameters<typeof encodeRedact>[0]);
+    case 'erase':
+      return encodeErase(fields as Parameters<typeof encodeErase>[0]);
+    default:
       return undefined;
   }
 }
@@ -59,6 +102,8 @@ t.test('an input has the bytes of the golden file', async (t) => {
     t.equal(buffer.entries, 0);
     buffer.reuse(finished.buffer);
   }
+  const ops = new Set(input.meaning.entries.map(({ op }) => op));
+  t.same(ops, new Set(Object.keys(INPUT_OP)), 'every operation is in the file');
 });
 
 t.test('an input without entries is its header', async (t) => {
@@ -75,6 +120,8 @@ t.test('effects mean what the golden file says', async (t) => {
       entries.push({ op: 'send', connection, hex: hexOf(reader.entry()) });
     } else if (reader.op === EFFECT_OP.reply) {
       entries.push({ op: 'reply', connection, text: new TextDecoder().decode(reader.entry()) });
+    } else if (reader.op === EFFECT_OP.replyFrame) {
+      entries.push({ op: 'replyFrame', connection, hex: hexOf(reader.entry()) });
     } else {
       entries.push({ op: 'close', connection, code: reader.closeCode() });
     }

@@ -98,13 +98,27 @@ function record(type: keyof typeof RECORD_TYPE, version: number, content: number
   return value;
 }
 
+/** Why a record is refused; none if it is read. */
+function refusal(read: () => unknown): RecordError['reason'] | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    return error.reason;
+  }
+}
+
 t.test('a newer version is named', async (t) => {
   for (const type of Object.keys(RECORD_TYPE) as (keyof typeof RECORD_TYPE)[]) {
     const known = RECORD_VERSION[type];
     const message = `the record has version ${known + 1}; this daemon knows ${known}`;
     const newer = record(type, known + 1, [9]);
     t.throws(() => readRecordHeader(newer), new RecordError('newerVersion', message));
-    t.throws(() => readRecordHeader(record(type, 0, [9])), { reason: 'damaged' });
+    t.equal(
+      refusal(() => readRecordHeader(record(type, 0, [9]))),
+      'damaged',
+    );
   }
 });
 
@@ -112,16 +126,22 @@ t.test('what only version 2 has is damage in version 1', async (t) => {
   const zeros = new Array<number>(8).fill(0);
   const state = (state: number): number[] => [...zeros, 1, 0, 1, state, 1, 0];
   t.same(decodeStateRecord(record('state', 1, state(3))).states, [3]);
-  t.throws(() => decodeStateRecord(record('state', 1, state(4))), { reason: 'damaged' });
+  t.equal(
+    refusal(() => decodeStateRecord(record('state', 1, state(4)))),
+    'damaged',
+  );
   const scored = [3, 3, 1, 0, 1, 5, 1, 1];
-  t.throws(() => decodeLogRecord(record('log', 1, scored)), { reason: 'damaged' });
+  t.equal(
+    refusal(() => decodeLogRecord(record('log', 1, scored))),
+    'damaged',
+  );
   t.same(decodeLogRecord(record('log', 2, [...zeros, ...scored])).scores, [-1n]);
   const message = [0, 0, 0, 2, 0, 0, 0, 0, 5, 0, 0, 0, 0xa1, 0x74, 0xc0, 0xc0, 0xa0];
   const fields = [...zeros, ...zeros, 0, 0, 1, 0, 1, 0, 0, 0];
   const redacted = decodeBatchRecord(record('batch', 2, [...fields, ...zeros, 1, 97, ...message]));
   t.equal(redacted.messages[0]?.redacted, true);
   const first = record('batch', 1, [...fields, 1, 97, ...message]);
-  t.throws(() => decodeBatchRecord(first), { reason: 'damaged', message: 'flags of 0' });
+  t.throws(() => decodeBatchRecord(first), new RecordError('damaged', 'flags of 0'));
 });
 
 t.test('what a log says of the handed-out covers all of them', async (t) => {
@@ -137,7 +157,11 @@ t.test('what a log says of the handed-out covers all of them', async (t) => {
     [5, 1, 0],
     [5, 3, 0, 0, 0],
   ]) {
-    t.throws(() => decodeLogRecord(log(...sections)), { reason: 'damaged' }, `${sections}`);
+    t.equal(
+      refusal(() => decodeLogRecord(log(...sections))),
+      'damaged',
+      `${sections}`,
+    );
   }
 });
 

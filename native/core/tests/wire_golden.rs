@@ -11,13 +11,13 @@ use fairlead_core::daemon_frame::{
     write_delivery, write_error, write_ok, write_publish_ok, write_settle_ok, write_status_ok,
 };
 use fairlead_core::exchange::{
-    Change, Counters, EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader, EntityKind, FairBy,
-    InputEntry, InputOp, InputReader, OnDoubt, SetOrder, decode_configure, decode_connect,
-    decode_disk_full, decode_explain, decode_in_use, decode_stats, write_close, write_effect,
-    write_effects_header,
+    Admission, Change, Counters, DestinationFields, EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader,
+    EntityKind, FairBy, InputEntry, InputOp, InputReader, OnDoubt, SetFields, SetOrder, SetPolicy,
+    TenantFields, decode_configure, decode_connect, decode_disk_full, decode_explain,
+    decode_in_use, decode_stats, write_close, write_effect, write_effects_header,
 };
 use fairlead_core::message_id::MessageId;
-use fairlead_core::msgpack::{write_bin, write_nil, write_str};
+use fairlead_core::msgpack::{Reader, write_bin, write_nil, write_str};
 use fairlead_core::record::{
     BatchRecord, BatchRecordBuilder, HandedTo, JournalEntry, JournalReader, JournalWriter, Key,
     KeysRecord, LogEntries, LogRecord, MESSAGE_REDACTED, Mark, MessageOptions, Return, Runs,
@@ -336,10 +336,68 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
         InputOp::Unpark => "unpark",
         InputOp::Checkpoint => "checkpoint",
         InputOp::Drain => "drain",
-        other => panic!("{other:?} is not in the golden input yet"),
+        InputOp::Call => {
+            let (head, rest) = entry.bytes.split_at(2);
+            let (tenant, frame) = rest.split_at(head[1].into());
+            set("scopes", head[0].into());
+            let tenant = Some(text(tenant)).filter(|tenant| !tenant.is_empty());
+            set("tenant", tenant.into());
+            set("hex", hex(frame).into());
+            "call"
+        }
+        InputOp::Find => fields(entry, &mut set, "find id tenant trace"),
+        InputOp::List => {
+            let names = "list destination tenant statuses fromMs toMs cursor limit";
+            fields(entry, &mut set, names)
+        }
+        InputOp::CancelAll => fields(entry, &mut set, "cancelAll destination tenant sender"),
+        InputOp::DeadLetters => fields(
+            entry,
+            &mut set,
+            "deadLetters destination tenant cursor limit",
+        ),
+        InputOp::Replay => fields(entry, &mut set, "replay destination tenant ids"),
+        InputOp::Purge => fields(entry, &mut set, "purge destination tenant ids"),
+        InputOp::Redact => fields(entry, &mut set, "redact id tenant"),
+        InputOp::Erase => fields(entry, &mut set, "erase tenant cursor"),
     };
     set("op", name.into());
     meaning
+}
+
+/// Sets the fields of an entry that is one msgpack array; `names` begins with that of the entry.
+fn fields<'a>(
+    entry: &InputEntry<'_>,
+    set: &mut impl FnMut(&str, Value),
+    names: &'a str,
+) -> &'a str {
+    let (entry_name, names) = names.split_once(' ').expect("fields");
+    let mut reader = Reader::new(entry.bytes);
+    let count = reader.array_len().expect("an array");
+    let names = names.split(' ').collect::<Vec<_>>();
+    assert_eq!(count, names.len(), "{entry_name}");
+    for name in names {
+        set(name, msgpack_value(&mut reader));
+    }
+    reader.end().expect("nothing more");
+    entry_name
+}
+
+/// Any value of those that a request has; bytes as hex.
+fn msgpack_value(reader: &mut Reader<'_>) -> Value {
+    match reader.peek().expect("a value") {
+        0xc0 => {
+            assert_eq!(reader.nil(), Ok(true));
+            Value::Null
+        }
+        0xc2 | 0xc3 => reader.bool().expect("a bool").into(),
+        0x90..=0x9f => (0..reader.array_len().expect("an array"))
+            .map(|_| msgpack_value(reader))
+            .collect(),
+        0xa0..=0xbf => text(reader.str().expect("a str")).into(),
+        0xc4 => hex(reader.bin().expect("a bin")).into(),
+        _ => reader.uint().expect("a number").into(),
+    }
 }
 
 fn rate(rate: Option<f64>) -> Value {
@@ -355,51 +413,102 @@ fn rate(rate: Option<f64>) -> Value {
 
 fn change_meaning(change: &Change<'_>) -> (&'static str, Value) {
     match change {
-        Change::Destination(fields) => (
-            "destination",
-            fields.map_or(Value::Null, |fields| {
-                let on_doubt = match fields.on_doubt {
-                    OnDoubt::Redeliver => "redeliver",
-                    OnDoubt::Fail => "fail",
-                };
-                let fair_by = match fields.fair_by {
-                    FairBy::Auto => "auto",
-                    FairBy::Cost => "cost",
-                    FairBy::Time => "time",
-                };
+        Change::Destination(fields) => ("destination", fields.map(destination_meaning).into()),
+        Change::Set(fields) => ("set", fields.map(set_meaning).into()),
+        Change::Tenant(fields) => ("tenant", fields.map(tenant_meaning).into()),
+        Change::Sender(fields) => {
+            let meaning = fields.map(|fields| {
                 json!({
                     "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst,
-                    "inFlightMax": fields.in_flight_max, "leaseMs": fields.lease_ms,
-                    "attemptsMax": fields.attempts_max, "onDoubt": on_doubt, "fairBy": fair_by,
-                    "paused": fields.paused,
+                    "inFlightMax": fields.in_flight_max, "pool": fields.pool,
+                    "paused": fields.paused, "refuseNew": fields.refuse_new,
                 })
-            }),
-        ),
-        Change::Set(fields) => (
-            "set",
-            fields.map_or(Value::Null, |fields| {
-                let order = match fields.order {
-                    SetOrder::Fifo => "fifo",
-                    SetOrder::Strict => "strict",
-                };
-                json!({
-                    "weight": fields.weight, "ratePerSec": rate(fields.rate_per_sec),
-                    "burst": fields.burst, "inFlightMax": fields.in_flight_max, "order": order,
-                })
-            }),
-        ),
-        Change::Tenant(fields) => (
-            "tenant",
-            fields.map_or(Value::Null, |fields| {
-                json!({
-                    "set": fields.set, "weight": fields.weight,
-                    "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst,
-                    "inFlightMax": fields.in_flight_max, "paused": fields.paused,
-                })
-            }),
-        ),
-        other => panic!("{other:?} is not in the golden input yet"),
+            });
+            ("sender", meaning.into())
+        }
+        Change::Pool(fields) => {
+            let meaning = fields.map(
+                |fields| json!({ "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst }),
+            );
+            ("pool", meaning.into())
+        }
     }
+}
+
+fn destination_meaning(fields: DestinationFields) -> Value {
+    let on_doubt = match fields.on_doubt {
+        OnDoubt::Redeliver => "redeliver",
+        OnDoubt::Fail => "fail",
+    };
+    let fair_by = match fields.fair_by {
+        FairBy::Auto => "auto",
+        FairBy::Cost => "cost",
+        FairBy::Time => "time",
+    };
+    let admission = match fields.admission {
+        Admission::Off => "off",
+        Admission::Shadow => "shadow",
+        Admission::On => "on",
+    };
+    json!({
+        "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst,
+        "inFlightMax": fields.in_flight_max, "leaseMs": fields.lease_ms,
+        "attemptsMax": fields.attempts_max, "onDoubt": on_doubt, "fairBy": fair_by,
+        "paused": fields.paused, "retryBaseMs": fields.retry_base_ms,
+        "retryMaxMs": fields.retry_max_ms, "retryJitter": fields.retry_jitter,
+        "validityMs": fields.validity_ms, "refuseNew": fields.refuse_new, "admission": admission,
+    })
+}
+
+fn set_meaning(fields: SetFields) -> Value {
+    let order = match fields.order {
+        SetOrder::Fifo => "fifo",
+        SetOrder::Strict => "strict",
+    };
+    let policy = match fields.policy {
+        SetPolicy::Fair => "fair",
+        SetPolicy::Shuffle => "shuffle",
+    };
+    json!({
+        "weight": fields.weight, "ratePerSec": rate(fields.rate_per_sec),
+        "burst": fields.burst, "inFlightMax": fields.in_flight_max, "order": order,
+        "borrowMax": rate(fields.borrow_max), "paused": fields.paused,
+        "refuseNew": fields.refuse_new, "policy": policy, "slots": fields.slots,
+        "hand": fields.hand,
+    })
+}
+
+fn tenant_meaning(fields: TenantFields<'_>) -> Value {
+    let floors = fields.level_floors.map(|levels| {
+        let floors = &levels.floors[..levels.count.into()];
+        let floors = floors.iter().map(|floor| rate(Some((*floor).into())));
+        floors.collect::<Vec<_>>()
+    });
+    json!({
+        "set": fields.set, "weight": fields.weight,
+        "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst,
+        "inFlightMax": fields.in_flight_max, "paused": fields.paused,
+        "refuseNew": fields.refuse_new, "levelFloors": floors,
+        "waitingMax": fields.waiting_max, "waitingBytesMax": fields.waiting_bytes_max,
+    })
+}
+
+/// Takes out the fields that a `configure` of the short form leaves out: they have their defaults.
+fn without_defaults(mut read: Value, expected: &Value) -> Value {
+    let Some(names) = expected["fields"].as_object() else {
+        return read;
+    };
+    let defaults = match expected["kind"].as_str() {
+        Some("destination") => destination_meaning(DestinationFields::default()),
+        Some("set") => set_meaning(SetFields::default()),
+        _ => json!({
+            "refuseNew": false, "levelFloors": null, "waitingMax": null, "waitingBytesMax": null,
+        }),
+    };
+    if let Some(fields) = read["fields"].as_object_mut() {
+        fields.retain(|name, value| names.contains_key(name) || *value != defaults[name]);
+    }
+    read
 }
 
 #[test]
@@ -408,7 +517,13 @@ fn an_input_means_what_it_should() {
     let input = bytes(&golden["hex"]);
     let reader = InputReader::new(&input).expect("a header");
     let exchange = reader.exchange();
-    let entries = reader.map(|entry| input_meaning(&entry.expect("an entry")));
+    let expected = rows(&golden["meaning"]["entries"]);
+    let read = reader.collect::<Result<Vec<_>, _>>().expect("entries");
+    assert_eq!(read.len(), expected.len());
+    let entries = read
+        .iter()
+        .zip(expected)
+        .map(|(entry, expected)| without_defaults(input_meaning(entry), expected));
     let entries = entries.collect::<Vec<_>>();
     assert_eq!(
         json!({ "exchange": exchange, "entries": entries }),
@@ -428,6 +543,10 @@ fn effects_have_their_bytes() {
             "reply" => {
                 let json = entry["text"].as_str().expect("JSON text").as_bytes();
                 write_effect(&mut out, EffectOp::Reply, connection, json);
+            }
+            "replyFrame" => {
+                let frame = bytes(&entry["hex"]);
+                write_effect(&mut out, EffectOp::ReplyFrame, connection, &frame);
             }
             _ => write_close(&mut out, connection, uint(&entry["code"]) as u16),
         }
