@@ -4,6 +4,7 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type EntityWord, fieldsOf } from './entity-fields.ts';
+import { addMessageFlags } from './message-flags.ts';
 
 const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
 
@@ -144,7 +145,7 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
 }
 
 function addClientCommands(program: Command): void {
-  remote(program.command('publish'))
+  addMessageFlags(remote(program.command('publish')))
     .description('publish messages: each argument, or each line of standard input')
     .argument('<destination>')
     .argument('[payloads...]', 'without any, or -, lines are read from standard input')
@@ -162,6 +163,7 @@ function addClientCommands(program: Command): void {
       examples([
         'fairlead publish sms-de hello --tenant acme --sender 4930 --recipient 491511',
         'fairlead publish sms-de x --tenant acme --count 10000',
+        'fairlead publish sms-de hello --tenant acme --send-at +10m --validity 1h --level 2',
         'fairlead publish sms-de < messages.jsonl   # {"tenant","sender","recipient","payload"}',
       ]),
     )

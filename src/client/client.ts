@@ -7,11 +7,17 @@
  */
 import { backoffMs } from './backoff.ts';
 import { BatchConsumer, type BatchHandler } from './batch-consumer.ts';
-import { checkName } from './check-message.ts';
+import { checkName } from './check-text.ts';
 import { Connection, type ConnectionEvents } from './connection.ts';
 import { Consumer, type Handler } from './consumer.ts';
 import { Emitter } from './emitter.ts';
 import { DAEMON_ERRORS, FairleadClientError } from './error.ts';
+import {
+  cancelMessages,
+  type OpenConnection,
+  statusOfMessages,
+  tellReceipts,
+} from './message-requests.ts';
 import { Publisher } from './publisher.ts';
 import { findWebSocket, openSocket } from './socket.ts';
 import { SubscriptionCore } from './subscription.ts';
@@ -20,7 +26,17 @@ import {
   type Subscription,
   SubscriptionHandle,
 } from './subscription-handle.ts';
-import type { BatchPublished, ClientEvents, ConnectOptions, Message, Published } from './types.ts';
+import type {
+  BatchPublished,
+  Cancelled,
+  ClientEvents,
+  ConnectOptions,
+  Message,
+  MessageStatus,
+  Published,
+  Receipt,
+  Receipted,
+} from './types.ts';
 
 const MIB = 1024 * 1024;
 const QUEUE_BYTES_MAX = 32 * MIB;
@@ -110,6 +126,31 @@ export class Client extends Emitter<ClientEvents> {
     return this.#publisher.writable();
   }
 
+  /**
+   * Withdraws messages that wait; one that is being sent or has ended is refused in the result.
+   * With a tenant's token only the tenant's own are known.
+   * @throws FairleadClientError if it could not be asked; what was cancelled before stays so
+   */
+  cancel(ids: readonly string[]): Promise<Cancelled> {
+    return cancelMessages(this.#open, ids);
+  }
+
+  /**
+   * Where messages are, by position; undefined for one that is not known, or no longer.
+   * @throws FairleadClientError if it could not be asked
+   */
+  status(ids: readonly string[]): Promise<(MessageStatus | undefined)[]> {
+    return statusOfMessages(this.#open, ids);
+  }
+
+  /**
+   * Tells what became of messages after they were sent: for gateways.
+   * @throws FairleadClientError if it could not be told; what was applied before stays so
+   */
+  receipt(receipts: readonly Receipt[]): Promise<Receipted> {
+    return tellReceipts(this.#open, receipts);
+  }
+
   /** Takes messages of a destination, one at a time to the handler; what it returns settles it. */
   subscribe(
     destination: string,
@@ -147,6 +188,13 @@ export class Client extends Emitter<ClientEvents> {
     this.#closing ??= this.#closeInOrder(timeoutMs);
     return this.#closing;
   }
+
+  readonly #open: OpenConnection = async () => {
+    for (;;) {
+      await this.whenConnected();
+      if (this.#connection !== undefined) return this.#connection;
+    }
+  };
 
   #subscribe(
     destination: string,

@@ -8,13 +8,14 @@ import {
   type DaemonFrame,
   type Delivery,
   decodeDaemonFrame,
+  encodeStatus,
   type HelloFrame,
   type OkFrame,
 } from '../protocol/frames.ts';
 import { FairleadClientError } from './error.ts';
 import type { WebSocketLike } from './socket.ts';
 import type { DaemonLimits } from './types.ts';
-import { encodeStatus, errorFrom, limitsFrom } from './wire.ts';
+import { errorFrom, limitsFrom } from './wire.ts';
 
 /** What becomes of one request: `ok` or `failed`, once; `failed` also when `ok` cannot read its answer. */
 export interface Reply {
@@ -180,7 +181,10 @@ export class Connection {
     if (this.#silentBeats > 2) {
       this.drop('no sign of life');
     } else if (this.#silentBeats === 2) {
-      this.request((id) => encodeStatus(id), { ok: () => {}, failed: () => {} });
+      this.request((id) => encodeStatus({ id, messageIds: [] }), {
+        ok: () => {},
+        failed: () => {},
+      });
     }
   }
 

@@ -61,7 +61,8 @@ export class Delivery {
     return this.#wire.acceptedMs;
   }
 
-  get expiresMs(): number | undefined {
+  /** When its validity ends, ms since the epoch. */
+  get expiresAtMs(): number | undefined {
     return this.#wire.expiresMs;
   }
 

@@ -1,4 +1,6 @@
 // Message ids: 16 bytes on the wire, 32 hexadecimal digits for users.
+import { messageIdFromText } from '../protocol/message-id.ts';
+import { FairleadClientError } from './error.ts';
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
@@ -7,6 +9,14 @@ export function idText(id: Uint8Array): string {
   let text = '';
   for (const byte of id) text += HEX[byte];
   return text;
+}
+
+/** The bytes of an id. @throws FairleadClientError invalidValue */
+export function idBytes(id: unknown): Uint8Array {
+  const bytes = typeof id === 'string' ? messageIdFromText(id) : undefined;
+  if (bytes !== undefined) return bytes;
+  const message = `A message id is 32 hexadecimal digits; it is ${JSON.stringify(id)}.`;
+  throw new FairleadClientError('invalidValue', message);
 }
 
 /** Ids of a frame's messages: message i has the first id + i in its last two bytes. */

@@ -13,7 +13,8 @@ import {
   type PublishMessage,
   readPublishOk,
 } from '../protocol/frames.ts';
-import { checkMessage, checkName } from './check-message.ts';
+import { checkMessage } from './check-message.ts';
+import { checkName } from './check-text.ts';
 import type { Connection } from './connection.ts';
 import { FairleadClientError } from './error.ts';
 import { Fifo } from './fifo.ts';
@@ -206,10 +207,10 @@ export class Publisher {
     }
     for (const { index, messageId } of repeated) {
       special.add(index);
-      sink.accept(index, idText(messageId));
+      sink.accept(index, idText(messageId), true);
     }
     for (let index = 0; index < chunk.messages.length; index += 1) {
-      if (special.size === 0 || !special.has(index)) sink.accept(index, idOf?.(index) ?? '');
+      if (special.size === 0 || !special.has(index)) sink.accept(index, idOf?.(index) ?? '', false);
     }
   }
 

@@ -4,7 +4,8 @@ import type { BatchPublished, Published } from './types.ts';
 
 /** Takes the answer for each message of a chunk, by its position there. */
 export interface Sink {
-  accept(position: number, id: string): void;
+  /** `repeated`: the id is an earlier message's. */
+  accept(position: number, id: string, repeated: boolean): void;
   refuse(position: number, error: FairleadClientError): void;
 }
 
@@ -12,7 +13,7 @@ export interface Sink {
 export function without(sink: Sink, gone: number): Sink {
   const before = (position: number): number => (position < gone ? position : position + 1);
   return {
-    accept: (position, id) => sink.accept(before(position), id),
+    accept: (position, id, repeated) => sink.accept(before(position), id, repeated),
     refuse: (position, error) => sink.refuse(before(position), error),
   };
 }
@@ -31,8 +32,8 @@ export class Waiters implements Sink {
     this.#waiters.push(waiter);
   }
 
-  accept(position: number, id: string): void {
-    this.#waiters[position]?.resolve({ id });
+  accept(position: number, id: string, repeated: boolean): void {
+    this.#waiters[position]?.resolve({ id, repeated });
   }
 
   refuse(position: number, error: FairleadClientError): void {
@@ -43,6 +44,7 @@ export class Waiters implements Sink {
 /** One promise for many messages that may lie in several chunks. */
 export class Batch {
   readonly #ids: (string | undefined)[];
+  readonly #repeated: number[] = [];
   readonly #refused: { index: number; error: FairleadClientError }[] = [];
   readonly #resolve: (published: BatchPublished) => void;
   #open: number;
@@ -56,8 +58,9 @@ export class Batch {
   /** The sink of a chunk whose first message is at `offset` of the batch. */
   from(offset: number): Sink {
     return {
-      accept: (position, id) => {
+      accept: (position, id, repeated) => {
         this.#ids[offset + position] = id;
+        if (repeated) this.#repeated.push(offset + position);
         this.#count();
       },
       refuse: (position, error) => {
@@ -69,7 +72,8 @@ export class Batch {
 
   finish(): void {
     this.#refused.sort((a, b) => a.index - b.index);
-    this.#resolve({ ids: this.#ids, refused: this.#refused });
+    this.#repeated.sort((a, b) => a - b);
+    this.#resolve({ ids: this.#ids, repeated: this.#repeated, refused: this.#refused });
   }
 
   #count(): void {

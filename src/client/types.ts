@@ -1,4 +1,5 @@
 // What users of the SDK hand in and get back.
+import type { MESSAGE_STATUS } from '../protocol/kinds.ts';
 import type { FairleadClientError } from './error.ts';
 import type { WebSocketConstructor } from './socket.ts';
 
@@ -32,26 +33,36 @@ export interface Message {
 }
 
 export interface MessageOptions {
+  /** Published again with the same key, a message is not taken twice: the answer is the first one's id. 1 to 255 bytes. */
   readonly idempotencyKey?: string;
-  readonly level?: string;
-  /** What it counts against the quota. Default 1. */
+  /** Service level, 0 (the highest) to 7. Default 0. */
+  readonly level?: number;
+  /** What it weighs in its queue and takes of a rate, 1 to 65,535. Default 1. */
   readonly cost?: number;
-  /** Not before this moment, ms since the epoch. */
-  readonly sendAtMs?: number;
+  /** Not before this moment; a number is ms since the epoch. At most 90 days ahead. */
+  readonly sendAt?: Date | number;
+  /** How long it may wait, from acceptance or `sendAt`, whichever is later; at most 30 days. Default the destination's. */
   readonly validityMs?: number;
+  /** Where status callbacks go: http:// or https://, at most 2,048 bytes. */
   readonly callbackUrl?: string;
+  /** Messages of one order key keep their order, in place of those of one sender. */
   readonly orderKey?: string;
+  /** For usage reports. */
   readonly tag?: string;
 }
 
 export interface Published {
   /** 32 hexadecimal digits. */
   readonly id: string;
+  /** The idempotency key was known: this is the id of the message that was published first. */
+  readonly repeated: boolean;
 }
 
 export interface BatchPublished {
   /** By position in the batch; undefined for a refused message. */
   readonly ids: readonly (string | undefined)[];
+  /** Positions whose idempotency key was known: their ids are those of earlier messages. */
+  readonly repeated: readonly number[];
   readonly refused: readonly { readonly index: number; readonly error: FairleadClientError }[];
 }
 
@@ -68,12 +79,48 @@ export interface Outcome {
   readonly scope?: 'gateway' | 'tenant' | 'sender';
 }
 
+export type StatusName = keyof typeof MESSAGE_STATUS;
+
+/** Where a message is; times in ms since the epoch. */
+export interface MessageStatus {
+  /** `unknown` is a status of a newer daemon. */
+  readonly status: StatusName | 'unknown';
+  readonly attempts: number;
+  readonly acceptedMs: number;
+  /** When it may be sent, if that is not now. */
+  readonly dueMs: number | undefined;
+  readonly endedMs: number | undefined;
+  /** Why it ended: the gateway's own code or an error number. */
+  readonly code: number | undefined;
+}
+
+export interface Cancelled {
+  readonly cancelled: number;
+  /** Those that were not cancelled: messageNotFound, messageEnded or messageInFlight. */
+  readonly refused: readonly { readonly id: string; readonly error: FairleadClientError }[];
+}
+
+/** What became of a message after it was settled as sent. */
+export interface Receipt {
+  readonly id: string;
+  readonly status: 'delivered' | 'undelivered' | 'failed';
+  /** The gateway's own code, kept with the message. */
+  readonly code?: number;
+}
+
+export interface Receipted {
+  readonly applied: number;
+  /** Messages that are not known any more, or never were sent. */
+  readonly unknown: number;
+}
+
 export interface DaemonLimits {
   readonly publishWindowBytes: number;
   readonly frameBytes: number;
   readonly messagesPerFrame: number;
   readonly creditMax: number;
   readonly payloadBytes: number;
+  readonly idsPerFrame: number;
 }
 
 /** Events of a client: `client.on('disconnected', (event) => …)`. */

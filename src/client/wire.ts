@@ -1,9 +1,8 @@
 // From the names that users of the SDK know to the short ones of the protocol, and back.
-import type { ErrorFrame, PublishOptions, SettleOutcome } from '../protocol/frames.ts';
-import { KIND, OUTCOME, THROTTLE_SCOPE } from '../protocol/kinds.ts';
-import { pack } from '../protocol/msgpack.ts';
+import type { ErrorFrame, SettleOutcome } from '../protocol/frames.ts';
+import { OUTCOME, THROTTLE_SCOPE } from '../protocol/kinds.ts';
 import { FairleadClientError } from './error.ts';
-import type { DaemonLimits, MessageOptions, Outcome } from './types.ts';
+import type { DaemonLimits, Outcome } from './types.ts';
 
 /** The protocol's defaults: what holds until the daemon's first frame says more. */
 export const LIMITS_DEFAULT: DaemonLimits = {
@@ -12,6 +11,7 @@ export const LIMITS_DEFAULT: DaemonLimits = {
   messagesPerFrame: 4096,
   creditMax: 65_536,
   payloadBytes: 64 * 1024,
+  idsPerFrame: 4096,
 };
 
 /** The daemon's limits; one it does not name keeps its default. */
@@ -24,20 +24,6 @@ export function limitsFrom(said: Readonly<Record<string, number>>): DaemonLimits
   return limits as unknown as DaemonLimits;
 }
 
-export function wireOptions(options: MessageOptions): PublishOptions {
-  const { idempotencyKey, level, cost, sendAtMs, validityMs, callbackUrl, orderKey, tag } = options;
-  return {
-    ...(idempotencyKey !== undefined && { k: idempotencyKey }),
-    ...(level !== undefined && { l: level }),
-    ...(cost !== undefined && { c: cost }),
-    ...(sendAtMs !== undefined && { at: sendAtMs }),
-    ...(validityMs !== undefined && { ttl: validityMs }),
-    ...(callbackUrl !== undefined && { cb: callbackUrl }),
-    ...(orderKey !== undefined && { o: orderKey }),
-    ...(tag !== undefined && { g: tag }),
-  };
-}
-
 export function wireOutcome(delivery: number, outcome: Outcome): SettleOutcome {
   return {
     delivery,
@@ -46,11 +32,6 @@ export function wireOutcome(delivery: number, outcome: Outcome): SettleOutcome {
     retryAfterMs: outcome.retryAfterMs,
     scope: outcome.scope === undefined ? undefined : THROTTLE_SCOPE[outcome.scope],
   };
-}
-
-/** Asks for the status of no message: whatever the daemon answers shows that it lives. */
-export function encodeStatus(id: number): Uint8Array {
-  return pack([KIND.status, id, []]);
 }
 
 export function errorFrom({ code, message, details }: ErrorFrame): FairleadClientError {

@@ -2,7 +2,8 @@
  * What becomes of a client frame: reads its header only, checks the scope, finds the shard and
  * forwards the bytes; everything else is answered here with a coded error. The hot path in.
  *
- * Publish and subscribe go by destination, credit and settle by the connection's subscriptions.
+ * Publish and subscribe go by destination, credit and settle by the connection's subscriptions,
+ * receipt, cancel and status by the shard in their message ids.
  */
 import type { Logger } from '../base/logger.ts';
 import { FairleadError } from '../errors.ts';
@@ -72,6 +73,13 @@ export class FrameRouter {
       case KIND.subscribe:
         if (this.#may(connection, header, 'consume')) this.#subscribe(connection, bytes, header);
         return;
+      case KIND.receipt:
+        if (this.#may(connection, header, 'consume')) this.#byIds(connection, bytes, header);
+        return;
+      case KIND.cancel:
+      case KIND.status:
+        if (this.#may(connection, header, 'publish')) this.#byIds(connection, bytes, header);
+        return;
       default:
         if (this.#may(connection, header, 'consume')) this.#follow(connection, bytes, header);
         return;
@@ -133,6 +141,12 @@ export class FrameRouter {
       return;
     }
     this.#refuse(connection, header.id, unknownSubscription(header.subscription));
+  }
+
+  /** Ids of a shard that does not exist go to the first one, which knows none of them either. */
+  #byIds(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    const shard = header.idsShard < connection.shards.length ? header.idsShard : 0;
+    this.#forward(connection, bytes, header, shard);
   }
 
   #forward(connection: Connection, bytes: Uint8Array, header: FrameHeader, shard: number): boolean {

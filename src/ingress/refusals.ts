@@ -12,6 +12,10 @@ export function faulty(fault: HeaderFault, kind: number): FairleadError {
   if (fault === 'unknownKind') {
     return new FairleadError(fault, `There is no frame kind ${kind}.`, { kind });
   }
+  if (fault === 'invalidValue') {
+    const message = 'All message ids of a frame have to lie in one shard: their first two bytes.';
+    return new FairleadError(fault, message);
+  }
   return new FairleadError(fault);
 }
 

@@ -55,6 +55,7 @@ const helloLimits = {
   payloadBytes: LIMITS.payloadBytes,
   nameBytes: LIMITS.nameBytes,
   creditMax: LIMITS.creditMax,
+  idsPerFrame: LIMITS.idsPerFrame,
   subscriptionsPerConnection: LIMITS.subscriptionsPerConnection,
 } as const;
 

@@ -1,24 +1,24 @@
-// Encodes the frames that a client sends, kinds 1–4. The daemon decodes them in its native core.
-import { KIND, type Outcome, type ThrottleScope } from './kinds.ts';
+// Encodes the frames that a client sends, kinds 1–7. The daemon decodes them in its native core.
+import { KIND, type Outcome, type ReceiptStatus, type ThrottleScope } from './kinds.ts';
 import { pack } from './msgpack.ts';
 
-/** Options of one message: defined by the protocol, refused as notYetSupported by this version. */
+/** Options of one message, under the short keys of the protocol. */
 export interface PublishOptions {
-  /** Idempotency key. */
+  /** Idempotency key, 1 to 255 bytes. */
   readonly k?: string;
-  /** Service level. */
-  readonly l?: string | number;
-  /** Cost. */
+  /** Service level, 0 (the highest, and the default) to 7. */
+  readonly l?: number;
+  /** Cost, 1 (the default) to 65,535. */
   readonly c?: number;
   /** Send not before, ms since the epoch. */
   readonly at?: number;
-  /** Validity in ms. */
+  /** Validity in ms, up to 30 days. */
   readonly ttl?: number;
-  /** URL of the status callback. */
+  /** URL of the status callback, up to 2,048 bytes. */
   readonly cb?: string;
-  /** Order key. */
+  /** Order key, a name. */
   readonly o?: string;
-  /** Tag for usage. */
+  /** Tag for usage, a name. */
   readonly g?: string;
 }
 
@@ -69,6 +69,27 @@ export interface SettleFrame {
   readonly outcomes: readonly (number | SettleOutcome)[];
 }
 
+/** What became of a message after it was settled as sent. */
+export interface MessageReceipt {
+  readonly messageId: Uint8Array;
+  readonly status: ReceiptStatus;
+  /** The gateway's own code, for the record. */
+  readonly code?: number | undefined;
+}
+
+export interface ReceiptFrame {
+  readonly id: number;
+  /** At most 4,096, all of one shard. */
+  readonly receipts: readonly MessageReceipt[];
+}
+
+/** Of cancel and status. */
+export interface MessageIdsFrame {
+  readonly id: number;
+  /** At most 4,096, all of one shard. */
+  readonly messageIds: readonly Uint8Array[];
+}
+
 export function encodePublish({
   id,
   destination,
@@ -88,6 +109,23 @@ export function encodeCredit({ id, subscription, add }: CreditFrame): Uint8Array
 
 export function encodeSettle({ id, subscription, outcomes }: SettleFrame): Uint8Array<ArrayBuffer> {
   return pack([KIND.settle, id, subscription, outcomes.map(outcomeFields)]);
+}
+
+export function encodeReceipt({ id, receipts }: ReceiptFrame): Uint8Array<ArrayBuffer> {
+  return pack([KIND.receipt, id, receipts.map(receiptFields)]);
+}
+
+export function encodeCancel({ id, messageIds }: MessageIdsFrame): Uint8Array<ArrayBuffer> {
+  return pack([KIND.cancel, id, messageIds]);
+}
+
+/** With no id it asks for a sign of life. */
+export function encodeStatus({ id, messageIds }: MessageIdsFrame): Uint8Array<ArrayBuffer> {
+  return pack([KIND.status, id, messageIds]);
+}
+
+function receiptFields({ messageId, status, code }: MessageReceipt): unknown[] {
+  return code === undefined ? [messageId, status] : [messageId, status, code];
 }
 
 function messageFields({ tenant, sender, recipient, payload, options }: PublishMessage): unknown[] {

@@ -1,8 +1,17 @@
 // Decodes the frames that a client receives, kinds 64–69, and encodes those of them that the
 // daemon's main thread sends itself; answers and deliveries are encoded by the native core.
 import { KIND, PROTOCOL_VERSION } from './kinds.ts';
-import { MESSAGE_ID_BYTES } from './message-id.ts';
 import { pack, unpack } from './msgpack.ts';
+import {
+  array,
+  BadFrameError,
+  binary,
+  map,
+  messageId,
+  optional,
+  text,
+  uint,
+} from './read-fields.ts';
 
 export interface Delivery {
   /** Counts from 1 on each connection, in each shard: once in a subscription. */
@@ -24,7 +33,7 @@ export interface Delivery {
 export interface OkFrame {
   readonly kind: 'ok';
   readonly id: number;
-  /** Fields after the id: `readPublishOk` and `readSettleOk` know them. */
+  /** Fields after the id: the readers of ok-results.ts know them. */
   readonly result: readonly unknown[];
 }
 
@@ -78,36 +87,6 @@ export type DaemonFrame =
   | HelloFrame
   | UnknownFrame;
 
-export interface RefusedMessage {
-  /** Position in the publish frame. */
-  readonly index: number;
-  readonly code: number;
-  readonly retryAfterMs: number | undefined;
-}
-
-export interface RepeatedMessage {
-  readonly index: number;
-  readonly messageId: Uint8Array;
-}
-
-export interface PublishResult {
-  /** None if every message was refused before a batch was opened. */
-  readonly firstId: Uint8Array | undefined;
-  readonly count: number;
-  readonly refused: readonly RefusedMessage[];
-  readonly repeated: readonly RepeatedMessage[];
-}
-
-export interface SettleResult {
-  readonly applied: number;
-  readonly unknown: number;
-}
-
-/** The bytes are no frame of a daemon that speaks version 1. */
-export class BadFrameError extends Error {
-  override readonly name = 'BadFrameError';
-}
-
 /**
  * Decodes one frame of the daemon. Fields that this version does not know are ignored.
  *
@@ -148,31 +127,6 @@ export function decodeDaemonFrame(bytes: Uint8Array): DaemonFrame {
     default:
       return { kind: 'unknown', number: kind, id };
   }
-}
-
-/** Reads the result of a publish. @throws BadFrameError */
-export function readPublishOk({ result }: OkFrame): PublishResult {
-  return {
-    firstId: optional(result[0], 'first message id', messageId),
-    count: uint(result[1], 'count'),
-    refused: (optional(result[2], 'refused', array) ?? []).map((entry) => {
-      const [index, code, retryAfterMs] = array(entry, 'refused message');
-      return {
-        index: uint(index, 'index'),
-        code: uint(code, 'code'),
-        retryAfterMs: optional(retryAfterMs, 'retryAfterMs', uint),
-      };
-    }),
-    repeated: (optional(result[3], 'repeated', array) ?? []).map((entry) => {
-      const [index, id] = array(entry, 'repeated message');
-      return { index: uint(index, 'index'), messageId: messageId(id, 'message id') };
-    }),
-  };
-}
-
-/** Reads the result of a settle. @throws BadFrameError */
-export function readSettleOk({ result }: OkFrame): SettleResult {
-  return { applied: uint(result[0], 'applied'), unknown: uint(result[1], 'unknown') };
 }
 
 export function encodeHello({
@@ -233,52 +187,4 @@ function readLimits(value: unknown): Record<string, number> {
     if (typeof limit === 'number') limits[name] = limit;
   }
   return limits;
-}
-
-function uint(value: unknown, field: string): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw wrong(value, field, 'an unsigned integer');
-}
-
-function text(value: unknown, field: string): string {
-  if (typeof value === 'string') return value;
-  throw wrong(value, field, 'a string');
-}
-
-function binary(value: unknown, field: string): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  throw wrong(value, field, 'bytes');
-}
-
-function messageId(value: unknown, field: string): Uint8Array {
-  const id = binary(value, field);
-  if (id.length === MESSAGE_ID_BYTES) return id;
-  throw wrong(value, field, `${MESSAGE_ID_BYTES} bytes`);
-}
-
-function array(value: unknown, field: string): unknown[] {
-  if (Array.isArray(value)) return value;
-  throw wrong(value, field, 'an array');
-}
-
-function map(value: unknown, field: string): Record<string, unknown> {
-  const isMap =
-    typeof value === 'object' &&
-    value !== null &&
-    Object.getPrototypeOf(value) === Object.prototype;
-  if (isMap) return value as Record<string, unknown>;
-  throw wrong(value, field, 'a map');
-}
-
-function optional<T>(
-  value: unknown,
-  field: string,
-  read: (value: unknown, field: string) => T,
-): T | undefined {
-  return value === null || value === undefined ? undefined : read(value, field);
-}
-
-function wrong(value: unknown, field: string, expected: string): BadFrameError {
-  const received = value === null ? 'nil' : Array.isArray(value) ? 'an array' : typeof value;
-  return new BadFrameError(`${field} is not ${expected}; received ${received}`);
 }

@@ -2,3 +2,5 @@
 export * from './client-frames.ts';
 export * from './daemon-frames.ts';
 export * from './message-id.ts';
+export * from './ok-results.ts';
+export { BadFrameError } from './read-fields.ts';

@@ -41,6 +41,27 @@ export const OUTCOME = {
 } as const;
 export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
 
+/** Where a message is, as `status` tells it; from 5 on the ones a receipt or an end makes. */
+export const MESSAGE_STATUS = {
+  /** Waits for its time (`at`). */
+  scheduled: 2,
+  /** Waits for its turn, or for its next attempt. */
+  queued: 3,
+  /** Handed out and not settled. */
+  sending: 4,
+  sent: 5,
+  delivered: 6,
+  undelivered: 7,
+  /** For good, or as a dead letter. */
+  failed: 8,
+  /** Its validity ended first. */
+  expired: 9,
+  cancelled: 10,
+} as const;
+export type StatusNumber = (typeof MESSAGE_STATUS)[keyof typeof MESSAGE_STATUS];
+/** Statuses that a receipt may tell. */
+export type ReceiptStatus = 6 | 7 | 8;
+
 /** What rests after a throttled delivery. */
 export const THROTTLE_SCOPE = { gateway: 0, tenant: 1, sender: 2 } as const;
 export type ThrottleScope = (typeof THROTTLE_SCOPE)[keyof typeof THROTTLE_SCOPE];

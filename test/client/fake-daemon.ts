@@ -46,7 +46,7 @@ export class FakeLink {
     this.socket.send(encodeGoAway({ reason, retryAfterMs }));
   }
 
-  /** Hands out deliveries with these numbers; each has its number as payload. */
+  /** Hands out deliveries with these numbers; each has its number as payload, and all but number 1 expire. */
   deliver(subscription: number, numbers: readonly number[], attempt = 1, flags = 0): void {
     const deliveries = numbers.map((number) => [
       number,
@@ -58,7 +58,7 @@ export class FakeLink {
       attempt,
       1000,
       flags,
-      null,
+      number === 1 ? null : 9000,
     ]);
     this.socket.send(pack([KIND.deliver, 0, subscription, deliveries]));
   }

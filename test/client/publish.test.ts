@@ -24,7 +24,11 @@ t.test('messages of one turn share a frame, a promise each', async (t) => {
   t.equal(frame.fields[0], 'sms');
   t.strictSame(payloadsOf(frame), ['a', 'b', 'c']);
   frame.link.ok(frame.id, idOf(254), 3, null, null);
-  t.strictSame(await Promise.all(promises), [{ id: hex(254) }, { id: hex(255) }, { id: hex(256) }]);
+  t.strictSame(await Promise.all(promises), [
+    { id: hex(254), repeated: false },
+    { id: hex(255), repeated: false },
+    { id: hex(256), repeated: false },
+  ]);
 });
 
 t.test('each destination has its own frame; the names travel', async (t) => {
@@ -39,7 +43,10 @@ t.test('each destination has its own frame; the names travel', async (t) => {
   t.strictSame(second.fields, ['two', [[null, null, null, '', { c: 2, ttl: 5 }]]]);
   first.link.ok(first.id, idOf(0), 1, null, null);
   second.link.ok(second.id, idOf(1), 1, null, null);
-  t.strictSame(await Promise.all([one, two]), [{ id: hex(0) }, { id: hex(1) }]);
+  t.strictSame(await Promise.all([one, two]), [
+    { id: hex(0), repeated: false },
+    { id: hex(1), repeated: false },
+  ]);
 });
 
 t.test('answers may come in any order; refused and repeated messages are told apart', async (t) => {
@@ -50,10 +57,11 @@ t.test('answers may come in any order; refused and repeated messages are told ap
   const first = await daemon.frame(KIND.publish);
   const second = await daemon.frame(KIND.publish);
   second.link.ok(second.id, idOf(9), 1, null, null);
-  t.strictSame(await late, { id: hex(9) });
+  t.strictSame(await late, { id: hex(9), repeated: false });
   first.link.ok(first.id, idOf(4), 3, [[1, 3002, 250]], [[2, idOf(1)]]);
-  const { ids, refused } = await early;
+  const { ids, refused, repeated } = await early;
   t.strictSame(ids, [hex(4), undefined, hex(1)]);
+  t.strictSame(repeated, [2]);
   t.equal(refused.length, 1);
   t.match(refused[0], {
     index: 1,
@@ -82,13 +90,13 @@ t.test('a fault of one message does not refuse its neighbours in the frame', asy
   const promises = client.publish('sms', [{ payload: 'a' }, { payload: 'bad' }, { payload: 'c' }]);
   const refused = refusal(promises[1] ?? Promise.resolve());
   const frame = await daemon.frame(KIND.publish);
-  frame.link.error(frame.id, 1007, 'no such option', { index: 1 });
-  t.match(await refused, { error: 'notYetSupported' });
+  frame.link.error(frame.id, 1020, 'no such option', { index: 1 });
+  t.match(await refused, { error: 'invalidOption' });
   const again = await daemon.frame(KIND.publish);
   t.strictSame(payloadsOf(again), ['a', 'c']);
   again.link.ok(again.id, idOf(0), 2, null, null);
-  t.strictSame(await promises[0], { id: hex(0) });
-  t.strictSame(await promises[2], { id: hex(1) });
+  t.strictSame(await promises[0], { id: hex(0), repeated: false });
+  t.strictSame(await promises[2], { id: hex(1), repeated: false });
 });
 
 t.test('what the daemon would refuse is refused before it shares a frame', async (t) => {
@@ -105,6 +113,66 @@ t.test('what the daemon would refuse is refused before it shares a frame', async
     errors.map(({ error }) => error),
     ['invalidName', 'invalidName', 'payloadTooLarge', 'wrongType'],
   );
+  t.equal(daemon.count(KIND.publish), 0);
+});
+
+t.test('options travel under their short keys', async (t) => {
+  const daemon = await FakeDaemon.start(t);
+  const client = daemon.client(t);
+  const options = {
+    idempotencyKey: 'order-7',
+    level: 2,
+    cost: 3,
+    sendAt: new Date(1_790_000_000_123),
+    validityMs: 3_600_000,
+    callbackUrl: 'https://example.com/hook?a=1',
+    orderKey: 'thread-1',
+    tag: 'spring',
+  };
+  const once = client.publish('sms', { payload: 'a', options });
+  void client.publish('sms', { payload: 'b', options: { sendAt: 5, level: 0 } });
+  void client.publish('sms', { payload: 'c', options: {} });
+  const frame = await daemon.frame(KIND.publish);
+  const sent = (frame.fields[1] as unknown[][]).map((message) => message[4]);
+  t.strictSame(sent, [
+    {
+      k: 'order-7',
+      l: 2,
+      c: 3,
+      at: 1_790_000_000_123,
+      ttl: 3_600_000,
+      cb: 'https://example.com/hook?a=1',
+      o: 'thread-1',
+      g: 'spring',
+    },
+    { l: 0, at: 5 },
+    {},
+  ]);
+  frame.link.ok(frame.id, idOf(4), 3, null, [[0, idOf(1)]]);
+  t.strictSame(await once, { id: hex(1), repeated: true });
+});
+
+t.test('wrong options are refused before they share a frame', async (t) => {
+  const daemon = await FakeDaemon.start(t);
+  const client = daemon.client(t);
+  const cases: [string, Record<string, unknown>, string][] = [
+    ['an empty key', { idempotencyKey: '' }, 'invalidOption'],
+    ['a long key', { idempotencyKey: 'é'.repeat(128) }, 'fieldTooLong'],
+    ['a level past the last', { level: 8 }, 'invalidOption'],
+    ['a level by name', { level: 'high' }, 'invalidOption'],
+    ['no cost', { cost: 0 }, 'invalidOption'],
+    ['a fraction of cost', { cost: 1.5 }, 'invalidOption'],
+    ['no date', { sendAt: new Date('soon') }, 'invalidOption'],
+    ['a time before the epoch', { sendAt: -1 }, 'invalidOption'],
+    ['31 days', { validityMs: 31 * 86_400_000 }, 'invalidOption'],
+    ['no URL', { callbackUrl: 'example.com' }, 'invalidOption'],
+    ['a long URL', { callbackUrl: `http://${'x'.repeat(2042)}` }, 'fieldTooLong'],
+    ['a space in an order key', { orderKey: 'a b' }, 'invalidName'],
+    ['a long tag', { tag: 'x'.repeat(129) }, 'invalidName'],
+  ];
+  for (const [name, options, error] of cases) {
+    t.match(await refusal(client.publish('sms', { payload: 'x', options })), { error }, name);
+  }
   t.equal(daemon.count(KIND.publish), 0);
 });
 
@@ -157,7 +225,7 @@ t.test('unanswered when the connection ends: refused as perhaps accepted', async
   const next = await daemon.frame(KIND.publish);
   t.strictSame(payloadsOf(next), ['b'], 'what was not sent yet waits for the next connection');
   next.link.ok(next.id, idOf(3), 1, null, null);
-  t.strictSame(await later, { id: hex(3) });
+  t.strictSame(await later, { id: hex(3), repeated: false });
 });
 
 t.test('with resend, what was unanswered is sent again, first and in order', async (t) => {
@@ -186,7 +254,7 @@ t.test('a frame refused because the daemon goes away is sent to the next one', a
   const again = await daemon.frame(KIND.publish);
   t.not(again.link, frame.link);
   again.link.ok(again.id, idOf(2), 1, null, null);
-  t.strictSame(await promise, { id: hex(2) });
+  t.strictSame(await promise, { id: hex(2), repeated: false });
 });
 
 t.test('close waits for answers; what comes after is refused', async (t) => {
@@ -196,7 +264,7 @@ t.test('close waits for answers; what comes after is refused', async (t) => {
   const closed = client.close();
   const frame = await daemon.frame(KIND.publish);
   frame.link.ok(frame.id, idOf(0), 1, null, null);
-  t.strictSame(await promise, { id: hex(0) });
+  t.strictSame(await promise, { id: hex(0), repeated: false });
   await closed;
   t.match(await refusal(client.publish('sms', { payload: 'b' })), { error: 'clientClosed' });
 });

@@ -34,10 +34,12 @@ t.test('a delivery has the fields of its message; returning nothing has sent it'
     text: '2',
     attempt: 3,
     acceptedMs: 1000,
+    expiresAtMs: 9000,
     maybeDelivered: true,
     isLive: true,
     isEnded: true,
   });
+  t.equal(seen[0]?.expiresAtMs, undefined);
 });
 
 t.test('outcomes of a turn leave in one frame for those sent and one for the others', async (t) => {

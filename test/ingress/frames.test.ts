@@ -3,9 +3,12 @@ import t from 'tap';
 import { BOUNDS } from '../../src/ingress/bounds.ts';
 import { LIMITS } from '../../src/limits.ts';
 import {
+  encodeCancel,
   encodeCredit,
   encodePublish,
+  encodeReceipt,
   encodeSettle,
+  encodeStatus,
   encodeSubscribe,
 } from '../../src/protocol/frames.ts';
 import { pack } from '../../src/protocol/msgpack.ts';
@@ -13,6 +16,9 @@ import { startIngress, until } from './harness.ts';
 
 const publish = (id: number, destination: string, payload = 'x'): Uint8Array =>
   encodePublish({ id, destination, messages: [{ tenant: 't1', payload }] });
+/** A message id in that shard. */
+const idOf = (shard: number, index = 0): Uint8Array =>
+  Uint8Array.of(shard >> 8, shard & 255, ...new Array<number>(13).fill(9), index);
 const subscribe = (id: number, subscription: number, destination: string): Uint8Array =>
   encodeSubscribe({ id, subscription, destination, credit: 10 });
 
@@ -42,9 +48,22 @@ t.test('malformed and unserved input is answered, and the socket stays', async (
       encodeSettle({ id: 7, subscription: 1, outcomes: [1] }),
       '7 3006',
     ],
+    ['ids missing', pack([6, 7]), '7 1003'],
+    ['ids of two shards', encodeCancel({ id: 7, messageIds: [idOf(0), idOf(1)] }), '7 1015'],
+    [
+      'receipts of two shards',
+      encodeReceipt({
+        id: 7,
+        receipts: [
+          { messageId: idOf(1), status: 6 },
+          { messageId: idOf(0), status: 6 },
+        ],
+      }),
+      '7 1015',
+    ],
     ['frame too large', publish(7, 'a', 'x'.repeat(LIMITS.frameBytes)), '7 1005'],
   ];
-  for (const kind of [5, 6, 7, 8, 10, 11, 12, 20, 30, 39, 40, 49]) {
+  for (const kind of [8, 10, 11, 12, 20, 30, 39, 40, 49]) {
     cases.push([`kind ${kind}`, pack([kind, 7, []]), '7 1007']);
   }
   for (const [name, frame, expected] of cases) {
@@ -88,10 +107,47 @@ t.test('each kind needs its scope', async (t) => {
   t.equal(await publisher.nextError(), '2 2004');
   publisher.send(encodeSettle({ id: 3, subscription: 1, outcomes: [1] }));
   t.equal(await publisher.nextError(), '3 2004');
+  publisher.send(encodeReceipt({ id: 4, receipts: [{ messageId: idOf(0), status: 6 }] }));
+  t.equal(await publisher.nextError(), '4 2004');
   const consumer = await connect('consume');
+  consumer.send(encodeCancel({ id: 2, messageIds: [idOf(0)] }));
+  t.equal(await consumer.nextError(), '2 2004');
+  consumer.send(encodeStatus({ id: 3, messageIds: [] }));
+  t.equal(await consumer.nextError(), '3 2004');
   consumer.send(publish(4, 'a'));
   t.equal(await consumer.nextError(), '4 2004');
   t.strictSame(shards[0].operations, []);
+});
+
+t.test('frames about messages go where their ids say', async (t) => {
+  const { connect, shards } = await startIngress(t);
+  const client = await connect('publish consume');
+  const receipt = (id: number, shard: number): Uint8Array =>
+    encodeReceipt({
+      id,
+      receipts: [1, 2].map((index) => ({ messageId: idOf(shard, index), status: 6, code: index })),
+    });
+  const toFirst = [
+    encodeStatus({ id: 1, messageIds: [] }),
+    encodeCancel({ id: 2, messageIds: [idOf(0, 1), idOf(0, 2)] }),
+    receipt(3, 0),
+    // Shards that do not exist: the first one says that it knows none of them.
+    encodeStatus({ id: 4, messageIds: [idOf(2), idOf(2)] }),
+    encodeCancel({ id: 5, messageIds: [idOf(0xffff)] }),
+    // What is wrong behind the header is for the core to say.
+    pack([7, 6, ['no id']]),
+  ];
+  const toSecond = [
+    encodeCancel({ id: 7, messageIds: [idOf(1)] }),
+    encodeStatus({ id: 8, messageIds: Array.from({ length: 4096 }, () => idOf(1)) }),
+    receipt(9, 1),
+  ];
+  for (const frame of [...toFirst, ...toSecond]) client.send(frame);
+  await until(() => shards[0].frames.length + shards[1].frames.length === 9);
+  const plain = (frames: readonly Uint8Array[]): Uint8Array[] =>
+    frames.map((frame) => new Uint8Array(frame));
+  t.strictSame(shards[0].frames, plain(toFirst));
+  t.strictSame(shards[1].frames, plain(toSecond));
 });
 
 t.test('frames go where their destination or subscription is', async (t) => {

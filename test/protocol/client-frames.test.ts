@@ -1,22 +1,34 @@
 import t from 'tap';
 import {
+  encodeCancel,
   encodeCredit,
   encodePublish,
+  encodeReceipt,
   encodeSettle,
+  encodeStatus,
   encodeSubscribe,
   type PublishMessage,
+  type PublishOptions,
   type SettleOutcome,
 } from '../../src/protocol/client-frames.ts';
-import type { Outcome, ThrottleScope } from '../../src/protocol/kinds.ts';
+import type { Outcome, ReceiptStatus, ThrottleScope } from '../../src/protocol/kinds.ts';
 import { bytesOf, golden, hexOf } from './golden.ts';
 
 type Name = string | null;
+interface Message {
+  tenant: Name;
+  sender: Name;
+  recipient: Name;
+  payload: string;
+  isBin: boolean;
+  options?: PublishOptions;
+}
 type Meaning =
   | {
       kind: 'publish';
       id: number;
       destination: string;
-      messages: { tenant: Name; sender: Name; recipient: Name; payload: string; isBin: boolean }[];
+      messages: Message[];
     }
   | { kind: 'subscribe'; id: number; subscription: number; destination: string; credit: number }
   | { kind: 'credit'; id: number; subscription: number; add: number }
@@ -32,21 +44,33 @@ type Meaning =
         scope: ThrottleScope;
       }[];
     }
+  | {
+      kind: 'receipt';
+      id: number;
+      receipts: { messageId: string; status: ReceiptStatus; code: number | null }[];
+    }
+  | { kind: 'cancel' | 'status'; id: number; messageIds: string[] }
   | { kind: 'error' };
 
-function message(fields: {
-  tenant: Name;
-  sender: Name;
-  recipient: Name;
-  payload: string;
-  isBin: boolean;
-}): PublishMessage {
+/** Options that are as if absent are left out, as the SDK leaves them out. */
+function options(meaning: PublishOptions): PublishOptions {
+  const absent = Object.entries(meaning).filter(
+    ([key, value]) =>
+      value === null || (key === 'l' && value === 0) || (key === 'c' && value === 1),
+  );
+  return Object.fromEntries(
+    Object.entries(meaning).filter(([key]) => !absent.some(([name]) => name === key)),
+  );
+}
+
+function message(fields: Message): PublishMessage {
   const bytes = bytesOf(fields.payload);
   return {
     tenant: fields.tenant ?? undefined,
     sender: fields.sender ?? undefined,
     recipient: fields.recipient ?? undefined,
     payload: fields.isBin ? bytes : new TextDecoder().decode(bytes),
+    options: fields.options && options(fields.options),
   };
 }
 
@@ -70,6 +94,19 @@ function encode(meaning: Meaning): Uint8Array {
         };
       });
       return encodeSettle({ ...meaning, outcomes });
+    }
+    case 'receipt': {
+      const receipts = meaning.receipts.map(({ messageId, status, code }) => ({
+        messageId: bytesOf(messageId),
+        status,
+        code: code ?? undefined,
+      }));
+      return encodeReceipt({ id: meaning.id, receipts });
+    }
+    case 'cancel':
+    case 'status': {
+      const frame = { id: meaning.id, messageIds: meaning.messageIds.map(bytesOf) };
+      return meaning.kind === 'cancel' ? encodeCancel(frame) : encodeStatus(frame);
     }
     case 'error':
       throw new Error('nobody encodes a fault');

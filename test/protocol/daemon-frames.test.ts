@@ -8,8 +8,10 @@ import {
   encodeGoAway,
   encodeHello,
   type OkFrame,
+  readCancelOk,
   readPublishOk,
   readSettleOk,
+  readStatusOk,
 } from '../../src/protocol/frames.ts';
 import { bytesOf, golden, hexOf, plain } from './golden.ts';
 
@@ -23,9 +25,19 @@ interface Row {
 const rows = golden<Row[]>('daemon-frames.json');
 
 function meaning(frame: DaemonFrame, kind: string): unknown {
-  if (kind !== 'publishOk' && kind !== 'settleOk') return frame;
   const ok = frame as OkFrame;
-  return { kind, id: ok.id, ...(kind === 'publishOk' ? readPublishOk(ok) : readSettleOk(ok)) };
+  switch (kind) {
+    case 'publishOk':
+      return { kind, id: ok.id, ...readPublishOk(ok) };
+    case 'settleOk':
+      return { kind, id: ok.id, ...readSettleOk(ok) };
+    case 'cancelOk':
+      return { kind, id: ok.id, ...readCancelOk(ok) };
+    case 'statusOk':
+      return { kind, id: ok.id, entries: readStatusOk(ok) };
+    default:
+      return frame;
+  }
 }
 
 t.test('daemon frames mean what the golden file says', async (t) => {

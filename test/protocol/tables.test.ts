@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { ERRORS } from '../../src/errors.ts';
 import { LIMITS } from '../../src/limits.ts';
-import { KIND, OUTCOME } from '../../src/protocol/kinds.ts';
+import { KIND, MESSAGE_STATUS, OUTCOME } from '../../src/protocol/kinds.ts';
 
 const read = (path: string): string =>
   readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -79,6 +79,9 @@ t.test('docs/protocol.md has the tables', async (t) => {
     const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
     t.ok(text.includes(`| ${kind} | ${words} |`), `${kind} ${words}`);
   }
+  for (const [name, status] of Object.entries(MESSAGE_STATUS)) {
+    t.ok(text.includes(`| ${status} | ${name} |`), `${status} ${name}`);
+  }
   for (const name of documentedLimits) {
     const line = `| ${name} | ${(limits[name] ?? 0).toLocaleString('en')} |`;
     t.ok(text.includes(line), line);
@@ -89,8 +92,15 @@ const documentedLimits = [
   'frameBytes',
   'messagesPerFrame',
   'outcomesPerFrame',
+  'idsPerFrame',
   'payloadBytes',
   'nameBytes',
+  'idempotencyKeyBytes',
+  'callbackBytes',
+  'levelMax',
+  'costMax',
+  'scheduleMsMax',
+  'validityMsMax',
   'creditMax',
   'publishWindowBytes',
   'subscriptionsPerConnection',

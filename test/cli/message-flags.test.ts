@@ -1,0 +1,58 @@
+// Options of a message as flags: times and durations, and what is refused.
+import { Command } from 'commander';
+import t from 'tap';
+import {
+  addMessageFlags,
+  durationMs,
+  type MessageFlags,
+  messageOptionsOf,
+  moment,
+} from '../../src/cli/message-flags.ts';
+
+function optionsOf(args: readonly string[]): ReturnType<typeof messageOptionsOf> {
+  const command = addMessageFlags(new Command().exitOverride().configureOutput({ writeErr() {} }));
+  return messageOptionsOf(command.parse(args, { from: 'user' }).opts<MessageFlags>());
+}
+
+t.test('all flags', async (t) => {
+  const args = [
+    ...['--idempotency-key', 'order-7', '--level', '2', '--cost', '3'],
+    ...['--send-at', '2030-01-31T09:00:00+01:00', '--validity', '1h'],
+    ...['--callback', 'https://example.com/', '--order-key', 'thread-1', '--tag', 'spring'],
+  ];
+  t.strictSame(optionsOf(args), {
+    idempotencyKey: 'order-7',
+    level: 2,
+    cost: 3,
+    sendAt: new Date('2030-01-31T08:00:00Z'),
+    validityMs: 3_600_000,
+    callbackUrl: 'https://example.com/',
+    orderKey: 'thread-1',
+    tag: 'spring',
+  });
+  t.equal(optionsOf([]), undefined);
+});
+
+t.test('times', async (t) => {
+  t.strictSame(moment('+10s', undefined, 1000), new Date(11_000));
+  t.strictSame(moment('+5m', undefined, 0), new Date(300_000));
+  t.strictSame(moment('2030-01-31'), new Date('2030-01-31T00:00:00Z'));
+  t.strictSame(moment('2030-01-31T09:00:00.250Z'), new Date('2030-01-31T09:00:00.250Z'));
+  for (const bad of ['', 'soon', '5', '+', '+10', '10s', '2030-13-01', '2030-01-31T09:00:00']) {
+    t.throws(() => moment(bad), { code: 'commander.invalidArgument' }, bad);
+  }
+});
+
+t.test('durations', async (t) => {
+  const texts = ['250ms', '90s', '15m', '12h', '30d'];
+  t.strictSame(texts.map(durationMs), [250, 90_000, 900_000, 43_200_000, 2_592_000_000]);
+  for (const bad of ['', '5', 's', '-5s', '1.5h', '5w', '5 s']) {
+    t.throws(() => durationMs(bad), { code: 'commander.invalidArgument' }, bad);
+  }
+});
+
+t.test('numbers', async (t) => {
+  for (const bad of ['x', '-1', '1.5', '']) {
+    t.throws(() => optionsOf(['--level', bad]), { code: 'commander.invalidArgument' }, bad);
+  }
+});
