@@ -9,6 +9,12 @@ import { LOG_LEVELS } from '../log.ts';
 /** Shards default to 1, and to 2 from this many cores: more shards share one disk's flushes. */
 const CORES_FOR_TWO_SHARDS = 8;
 
+/** A shard keeps this much of ended messages at least, so that a status asked at once has an answer. */
+const RETENTION_BYTES_MIN = 1024 * 1024;
+/** Both are in memory. */
+const IDEMPOTENCY_KEYS_MAX = 50_000_000;
+const DEAD_LETTERS_MAX = 10_000_000;
+
 const path = z.string().min(1, 'may not be empty');
 const port = z.int().min(0).max(65_535);
 
@@ -61,6 +67,30 @@ export const configSchema = z.strictObject({
       .boolean()
       .default(false)
       .describe('make an unknown destination at its first message'),
+    retentionMs: z
+      .int()
+      .min(0)
+      .max(LIMITS.validityMsMax)
+      .default(LIMITS.retentionMs)
+      .describe('how long an ended message is remembered'),
+    retentionBytes: z
+      .int()
+      .min(RETENTION_BYTES_MIN)
+      .max(LIMITS.mapBytes / 4)
+      .default(LIMITS.retentionBytes)
+      .describe('bytes of records of ended messages that a shard keeps; the oldest go first'),
+    idempotencyKeysMax: z
+      .int()
+      .min(1)
+      .max(IDEMPOTENCY_KEYS_MAX)
+      .default(LIMITS.idempotencyKeys)
+      .describe('idempotency keys that a shard remembers; past it keyed work is refused'),
+    deadLettersMax: z
+      .int()
+      .min(1)
+      .max(DEAD_LETTERS_MAX)
+      .default(LIMITS.deadLetters)
+      .describe('dead letters that a shard keeps; past it the oldest is given up for good'),
   }),
   log: z.strictObject({
     level: z.enum(LOG_LEVELS).default('info').describe('least severe level that is logged'),

@@ -24,7 +24,13 @@ t.test('an empty file gives the defaults', async (t) => {
     durability: 'flushed',
     ingress: { host: '127.0.0.1', port: 7600, allowFallback: false, metricsScope: 'platform' },
     auth: { issuer: 'fairlead', audience: 'fairlead', keys: [] },
-    dispatch: { autoCreateDestinations: false },
+    dispatch: {
+      autoCreateDestinations: false,
+      retentionMs: 3_600_000,
+      retentionBytes: 268_435_456,
+      idempotencyKeysMax: 2_000_000,
+      deadLettersMax: 100_000,
+    },
     log: { level: 'info' },
     shutdown: { deadlineMs: 10_000 },
   });
@@ -38,6 +44,7 @@ t.test('every option can be set in the file', async (t) => {
   t.equal(config.shards, 4);
   t.equal(config.ingress.tls.keyFile, '/etc/fairlead/key.pem');
   t.equal(config.shutdown.deadlineMs, 2500);
+  t.equal(config.dispatch.deadLettersMax, 500);
   t.equal(origins.get('ingress.port'), `${file}:7`);
   t.notOk([...origins.values()].includes('default'));
   t.strictSame(warnings, []);
