@@ -11,6 +11,7 @@ import type { Logger } from './base/logger.ts';
 import { type Config, ConfigError, readAuthKeys, shardsDefault } from './config/index.ts';
 import { daemonStatus } from './daemon-status.ts';
 import { EntityService } from './dispatch/entity-service.ts';
+import { withOpenApi } from './dispatch/openapi.ts';
 import type { EntityTable } from './dispatch/ports.ts';
 import { restRoutes } from './dispatch/rest-routes.ts';
 import { encodeConfiguration, shardPortsOf } from './dispatch/shard-requests.ts';
@@ -117,7 +118,7 @@ class Daemon implements StartedDaemon {
     this.#pool = await this.#openShards(directory, entities);
     const status = () =>
       daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
-    const routes = restRoutes({ entities, shards, status });
+    const routes = withOpenApi(restRoutes({ entities, table, shards, status }), version);
     this.#ingress = await this.#openIngress({ auth, directory: entities, routes });
     await this.#watchDisk(this.#pool);
     // A first exchange, so that what was recovered shows in the counters.
@@ -197,8 +198,9 @@ class Daemon implements StartedDaemon {
     };
     return {
       list: (kind) => store.list(kind),
-      put: (kind, name, value) => guard(() => store.put(kind, name, value)),
-      remove: (kind, name) => guard(() => store.remove(kind, name)),
+      put: (kind, name, value, record) => guard(() => store.put(kind, name, value, record)),
+      remove: (kind, name, record) => guard(() => store.remove(kind, name, record)),
+      changes: (below) => store.changes(below),
     };
   }
 

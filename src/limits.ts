@@ -95,6 +95,10 @@ export const LIMITS = {
 
   // Entities.
   entitiesPerKind: 100_000,
+  /** Records of changes to entities. Past it: the oldest goes with each new one. */
+  changeRecords: 100_000,
+  /** Records of changes that one page looks through. Past it: a short page with a cursor. */
+  changesPerPage: 2_000,
   weightMin: 1,
   weightMax: 10_000,
   weightDefault: 100,

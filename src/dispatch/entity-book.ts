@@ -3,16 +3,18 @@ import type { EntityRow } from './ports.ts';
 
 type RowOf<K extends EntityKind> = Extract<EntityRow, { kind: K }>;
 
-/** All entities in memory: lookups, sorted pages, and which set is referred to. No I/O. */
+/** All entities in memory: lookups, sorted pages, and which sets and pools are referred to. No I/O. */
 export class EntityBook {
   readonly #rows = {
     set: new Map<string, EntityRow>(),
+    pool: new Map<string, EntityRow>(),
     tenant: new Map<string, EntityRow>(),
+    sender: new Map<string, EntityRow>(),
     destination: new Map<string, EntityRow>(),
   };
   /** Names in order; undefined after one came or went, until the next page is asked for. */
   readonly #sorted: Partial<Record<EntityKind, readonly string[]>> = {};
-  /** Set → tenants that name it, also those whose PUT is under way. */
+  /** Key of a set or pool → entities that name it, also those whose PUT is under way. */
   readonly #references = new Map<string, number>();
 
   get<K extends EntityKind>(kind: K, name: string): RowOf<K> | undefined {
@@ -32,8 +34,8 @@ export class EntityBook {
     const before = rows.get(row.name);
     if (before === undefined) delete this.#sorted[row.kind];
     rows.set(row.name, row);
-    if (row.kind === 'tenant') this.refer(row.fields.set);
-    if (before?.kind === 'tenant') this.unrefer(before.fields.set);
+    this.refer(referenceOf(row.kind, row.fields));
+    if (before !== undefined) this.unrefer(referenceOf(before.kind, before.fields));
   }
 
   remove(kind: EntityKind, name: string): void {
@@ -41,7 +43,7 @@ export class EntityBook {
     if (before === undefined) return;
     this.#rows[kind].delete(name);
     delete this.#sorted[kind];
-    if (before.kind === 'tenant') this.unrefer(before.fields.set);
+    this.unrefer(referenceOf(kind, before.fields));
   }
 
   /** Up to `limit` names above `after`, in order of their characters. */
@@ -58,17 +60,39 @@ export class EntityBook {
     return names.slice(low, low + limit);
   }
 
-  refer(set: string): void {
-    this.#references.set(set, this.references(set) + 1);
+  refer(reference: Reference | undefined): void {
+    if (reference === undefined) return;
+    const { kind, name } = reference;
+    this.#references.set(keyOf(kind, name), this.references(kind, name) + 1);
   }
 
-  unrefer(set: string): void {
-    const left = this.references(set) - 1;
-    if (left > 0) this.#references.set(set, left);
-    else this.#references.delete(set);
+  unrefer(reference: Reference | undefined): void {
+    if (reference === undefined) return;
+    const { kind, name } = reference;
+    const left = this.references(kind, name) - 1;
+    if (left > 0) this.#references.set(keyOf(kind, name), left);
+    else this.#references.delete(keyOf(kind, name));
   }
 
-  references(set: string): number {
-    return this.#references.get(set) ?? 0;
+  /** How many entities name it. */
+  references(kind: EntityKind, name: string): number {
+    return this.#references.get(keyOf(kind, name)) ?? 0;
   }
 }
+
+/** What one entity names in a field. */
+export interface Reference {
+  readonly kind: 'set' | 'pool';
+  readonly name: string;
+}
+
+/** What fields refer to: a tenant to its set, a sender to its pool. */
+export function referenceOf(kind: EntityKind, fields: object): Reference | undefined {
+  if (kind === 'tenant') return { kind: 'set', name: (fields as { set: string }).set };
+  if (kind !== 'sender') return undefined;
+  const { pool } = fields as { pool: string | null };
+  return pool === null ? undefined : { kind: 'pool', name: pool };
+}
+
+/** One text for an entity of any kind. */
+export const keyOf = (kind: EntityKind, name: string): string => `${kind}/${name}`;

@@ -1,16 +1,25 @@
 /**
- * The three resources an operator shapes dispatching with: their fields, ranges and defaults.
+ * The resources an operator shapes dispatching with: their fields, ranges and defaults.
  * A PUT replaces the whole resource, so every absent field has its default here.
  */
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 
 /** Kinds in the order in which a shard takes them at its start: what refers follows what is referred to. */
-export const ENTITY_KINDS = ['set', 'tenant', 'destination'] as const;
+export const ENTITY_KINDS = ['set', 'pool', 'tenant', 'sender', 'destination'] as const;
 export type EntityKind = (typeof ENTITY_KINDS)[number];
 
 /** Kinds as stored and as shards know them; never given another meaning. */
-export const KIND_NUMBERS = { destination: 1, set: 2, tenant: 3 } as const;
+export const KIND_NUMBERS = { destination: 1, set: 2, tenant: 3, sender: 4, pool: 5 } as const;
+
+/** The word for several, as in paths and files. */
+export const PLURALS = {
+  destination: 'destinations',
+  set: 'sets',
+  tenant: 'tenants',
+  sender: 'senders',
+  pool: 'pools',
+} as const;
 
 /** The set of tenants that no other set was named for; it always exists. */
 export const DEFAULT_SET = 'default';
@@ -20,6 +29,14 @@ const BURST_MAX = 10_000_000;
 const IN_FLIGHT_MAX = 10_000_000;
 const LEASE_MS_MIN = 100;
 const ATTEMPTS_MAX = 10_000;
+const RETRY_MAX_MS_DEFAULT = 600_000;
+const WAITING_BYTES_MAX = 2 ** 40;
+/** Of the policy `shuffle`; the core has tables of this size. */
+const SLOTS_MAX = 4096;
+const HAND_MAX = 16;
+const LEVELS_MIN = 2;
+/** Floors together leave half of the service to the order of levels. */
+const FLOORS_SUM_MAX = 0.5;
 
 const integer = (least: number, most: number) =>
   z
@@ -27,67 +44,178 @@ const integer = (least: number, most: number) =>
     .min(least)
     .max(most);
 
-const name = z
+export const nameSchema = z
   .string('is a text')
   .regex(
     new RegExp(`^[A-Za-z0-9._:+@-]{1,${LIMITS.nameBytes}}$`),
     `is 1 to ${LIMITS.nameBytes} characters of A-Z a-z 0-9 . _ : + @ -`,
   );
 
-const weight = integer(LIMITS.weightMin, LIMITS.weightMax).default(LIMITS.weightDefault);
-const paused = z.boolean('is true or false').default(false);
+const weight = integer(LIMITS.weightMin, LIMITS.weightMax)
+  .default(LIMITS.weightDefault)
+  .describe('share among its siblings');
+const paused = z.boolean('is true or false').default(false).describe('nothing of it is sent');
+const refuseNew = z
+  .boolean('is true or false')
+  .default(false)
+  .describe('new work is refused; what waits is still sent');
 
-/** What a destination, a set or a tenant may take: messages a second, in one go, at one time. */
-const quota = {
+/** What may be sent: messages a second, and at once after a rest. */
+const rate = {
   ratePerSec: z
     .number(`is null or a number above 0, up to ${RATE_PER_SEC_MAX}`)
     .positive()
     .max(RATE_PER_SEC_MAX)
     .nullable()
-    .default(null),
-  burst: integer(1, BURST_MAX).nullable().default(null),
-  inFlightMax: integer(1, IN_FLIGHT_MAX).nullable().default(null),
+    .default(null)
+    .describe('messages a second; null: no limit'),
+  burst: integer(1, BURST_MAX)
+    .nullable()
+    .default(null)
+    .describe('messages at once after a rest; null: 1'),
 };
 
-export const destinationSchema = z.strictObject({
-  ...quota,
-  leaseMs: integer(LEASE_MS_MIN, LIMITS.leaseMsMax).default(LIMITS.leaseMsDefault),
-  attemptsMax: integer(1, ATTEMPTS_MAX).default(LIMITS.attemptsMaxDefault),
-  onDoubt: z.enum(['redeliver', 'fail'], 'is redeliver or fail').default('redeliver'),
-  fairBy: z.enum(['auto', 'cost', 'time'], 'is auto, cost or time').default('auto'),
-  /** Absent: the destination's own name, or what it has already. */
-  shardKey: name.optional(),
-  paused,
-});
+/** Also how much at one time. */
+const quota = {
+  ...rate,
+  inFlightMax: integer(1, IN_FLIGHT_MAX)
+    .nullable()
+    .default(null)
+    .describe('messages in flight; null: no limit'),
+};
 
-export const setSchema = z.strictObject({
-  weight,
-  ...quota,
-  order: z.enum(['fifo', 'strict'], 'is fifo or strict').default('fifo'),
-  /** Only null is served yet; the service refuses other values as notYetSupported. */
-  borrowMax: z.number('is null or a number from 0').min(0).nullable().default(null),
-});
+export const destinationSchema = z
+  .strictObject({
+    ...quota,
+    leaseMs: integer(LEASE_MS_MIN, LIMITS.leaseMsMax)
+      .default(LIMITS.leaseMsDefault)
+      .describe('time a gateway has for an outcome'),
+    attemptsMax: integer(1, ATTEMPTS_MAX)
+      .default(LIMITS.attemptsMaxDefault)
+      .describe('attempts before a message is a dead letter'),
+    onDoubt: z
+      .enum(['redeliver', 'fail'], 'is redeliver or fail')
+      .default('redeliver')
+      .describe('what becomes of messages that were in flight at a crash'),
+    fairBy: z
+      .enum(['auto', 'cost', 'time'], 'is auto, cost or time')
+      .default('auto')
+      .describe('what is shared fairly: cost of messages, or time in flight'),
+    shardKey: nameSchema
+      .optional()
+      .describe(
+        'destinations with one key share a shard; fixed at the first PUT; default: its name',
+      ),
+    paused,
+    retryBaseMs: integer(1, LIMITS.retryAfterMsMax)
+      .default(1_000)
+      .describe('pause before the second attempt; it doubles with each further one'),
+    retryMaxMs: integer(1, LIMITS.retryAfterMsMax)
+      .default(RETRY_MAX_MS_DEFAULT)
+      .describe('longest pause between attempts'),
+    retryJitter: z
+      .number('is a number from 0 to 1')
+      .min(0)
+      .max(1)
+      .default(0.2)
+      .describe('part of the pause by which it varies'),
+    validityMs: integer(1, LIMITS.validityMsMax)
+      .default(LIMITS.validityMsDefault)
+      .describe('how long a message without a validity of its own may wait'),
+    refuseNew,
+    admission: z
+      .enum(['off', 'shadow', 'on'], 'is off, shadow or on')
+      .default('off')
+      .describe('whether work that would expire before its turn is refused; shadow only counts it'),
+  })
+  .refine(({ retryBaseMs, retryMaxMs }) => retryMaxMs >= retryBaseMs, {
+    path: ['retryMaxMs'],
+    error: `is at least retryBaseMs (${RETRY_MAX_MS_DEFAULT} unless given)`,
+  });
+
+export const setSchema = z
+  .strictObject({
+    weight,
+    ...quota,
+    order: z
+      .enum(['fifo', 'strict'], 'is fifo or strict')
+      .default('fifo')
+      .describe('order of a sender’s messages: of first attempts, or of every attempt'),
+    borrowMax: z
+      .number('is null or a number from 0')
+      .min(0)
+      .nullable()
+      .default(null)
+      .describe('what it may take above its share, as part of that share; null: no cap'),
+    paused,
+    refuseNew,
+    policy: z
+      .enum(['fair', 'shuffle'], 'is fair or shuffle')
+      .default('fair')
+      .describe('a queue for each sender, or slots that tenants share by hash'),
+    slots: integer(2, SLOTS_MAX).default(64).describe('of the policy shuffle: shared slots'),
+    hand: integer(1, HAND_MAX).default(4).describe('of the policy shuffle: slots of one tenant'),
+  })
+  .refine(({ hand, slots }) => hand <= slots, { path: ['hand'], error: 'is at most slots' });
+
+const levelFloors = z
+  .array(z.number('is a number from 0').min(0), 'is null or a list of numbers')
+  .min(LEVELS_MIN)
+  .max(LIMITS.levelMax + 1)
+  .refine(([first]) => first === 0, 'has 0 first')
+  .refine(
+    (floors) => floors.reduce((sum, floor) => sum + floor, 0) <= FLOORS_SUM_MAX,
+    `adds up to at most ${FLOORS_SUM_MAX}`,
+  );
 
 export const tenantSchema = z.strictObject({
-  set: name.default(DEFAULT_SET),
+  set: nameSchema.default(DEFAULT_SET).describe('tenant set it belongs to'),
   weight,
   ...quota,
   paused,
+  refuseNew,
+  levelFloors: levelFloors
+    .nullable()
+    .default(null)
+    .describe('least part of its service that each service level gets, 0 first; null: no levels'),
+  waitingMax: integer(1, LIMITS.messagesPerShard)
+    .nullable()
+    .default(null)
+    .describe('messages that may wait at one destination; null: the daemon’s own bounds'),
+  waitingBytesMax: integer(1, WAITING_BYTES_MAX)
+    .nullable()
+    .default(null)
+    .describe('bytes of messages that may wait at one destination; null: the daemon’s own bounds'),
 });
+
+export const senderSchema = z.strictObject({
+  ...quota,
+  pool: nameSchema.nullable().default(null).describe('pool whose rate it shares; null: none'),
+  paused,
+  refuseNew,
+});
+
+export const poolSchema = z.strictObject(rate);
 
 export const SCHEMAS = {
   destination: destinationSchema,
   set: setSchema,
   tenant: tenantSchema,
+  sender: senderSchema,
+  pool: poolSchema,
 } as const;
 
 export type Destination = z.output<typeof destinationSchema> & { readonly shardKey: string };
 export type TenantSet = z.output<typeof setSchema>;
 export type Tenant = z.output<typeof tenantSchema>;
+export type Sender = z.output<typeof senderSchema>;
+export type Pool = z.output<typeof poolSchema>;
 
 /** The fields of each kind, complete. */
 export interface Fields {
   readonly destination: Destination;
   readonly set: TenantSet;
   readonly tenant: Tenant;
+  readonly sender: Sender;
+  readonly pool: Pool;
 }

@@ -1,14 +1,18 @@
 /**
- * Owns destinations, sets and tenants: checks them, stores them, tells the shards. Main thread.
+ * Owns destinations, sets, tenants, senders and pools: checks them, stores them, tells the shards.
+ * Main thread.
  *
- * A change is answered when it is flushed and every concerned shard has taken it: a destination's
- * own shard, all of them for a set or tenant. Changes of one entity run one after another. A change
+ * A change is answered when it is flushed, together with its record, and every concerned shard has
+ * taken it: a destination's own shard, all of them for the other kinds. So every shard has every
+ * pool, each with the pool's whole rate: destinations that share a pool should share a shardKey.
+ * Changes of one entity run one after another. A change
  * that the disk or a shard fails ends the process (the ports see to that), so memory, disk and
  * shards never part for longer than a restart.
  */
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { EntityBook } from './entity-book.ts';
+import { type Actor, changeRecord, DAEMON } from './actor.ts';
+import { EntityBook, keyOf, type Reference, referenceOf } from './entity-book.ts';
 import {
   DEFAULT_SET,
   ENTITY_KINDS,
@@ -19,7 +23,7 @@ import {
   setSchema,
 } from './entity-schemas.ts';
 import { KeyedQueue } from './keyed-queue.ts';
-import { checkName, type ParsedFields, parseEntity } from './parse-entity.ts';
+import { checkEntityName, completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
 import type { EntityRow, EntityTable, ShardChange, ShardPorts } from './ports.ts';
 import { shardOfKey } from './shard-of-key.ts';
 
@@ -73,12 +77,12 @@ export class EntityService {
     return new EntityService(options, book);
   }
 
-  /** Everything one shard has to know at its start: all sets and tenants, its own destinations. */
+  /** Everything one shard has to know at its start: all of each kind, but its own destinations only. */
   *changesFor(shard: number): Generator<ShardChange> {
-    yield* this.#book.all('set');
-    yield* this.#book.all('tenant');
-    for (const row of this.#book.all('destination')) {
-      if (this.#shardOfRow(row) === shard) yield row;
+    for (const kind of ENTITY_KINDS) {
+      for (const row of this.#book.all(kind)) {
+        if (row.kind !== 'destination' || this.#shardOfRow(row) === shard) yield row;
+      }
     }
   }
 
@@ -91,10 +95,11 @@ export class EntityService {
 
   /** Makes a destination with defaults, once for all callers at the same time. */
   async create(destination: string): Promise<void> {
-    checkName(destination);
+    checkEntityName('destination', destination);
     await this.#queue.run(keyOf('destination', destination), async () => {
       if (this.#book.get('destination', destination) !== undefined) return;
-      await this.#put('destination', destination, parseEntity('destination', destination, {}));
+      const parsed = parseEntity('destination', destination, {});
+      await this.#put('destination', destination, parsed, DAEMON);
     });
   }
 
@@ -113,37 +118,71 @@ export class EntityService {
     return { rows, next: names.length > limit ? names[limit - 1] : undefined };
   }
 
-  /**
-   * Replaces a resource; absent fields get their defaults.
-   *
-   * @throws FairleadError what `parseEntity` throws; shardKeyFixed, unknownSet, tooManyEntities
-   */
-  async put(kind: EntityKind, name: string, body: unknown): Promise<PutResult> {
-    checkName(name);
-    const parsed = parseEntity(kind, name, body);
-    return await this.#queue.run(keyOf(kind, name), () => this.#put(kind, name, parsed));
+  find<K extends EntityKind>(kind: K, name: string): Extract<EntityRow, { kind: K }> | undefined {
+    return this.#book.get(kind, name);
+  }
+
+  /** All entities of a kind, in no order. */
+  all(kind: EntityKind): Iterable<EntityRow> {
+    return this.#book.all(kind);
   }
 
   /**
-   * Deletes a resource, back to the defaults for a tenant.
+   * Replaces a resource; absent fields get their defaults.
+   *
+   * @throws FairleadError what `parseEntity` throws; shardKeyFixed, unknownSet, unknownPool,
+   *   tooManyEntities
+   */
+  async put(kind: EntityKind, name: string, body: unknown, actor: Actor): Promise<PutResult> {
+    checkEntityName(kind, name);
+    const parsed = parseEntity(kind, name, body);
+    return await this.#queue.run(keyOf(kind, name), () => this.#put(kind, name, parsed, actor));
+  }
+
+  /**
+   * Changes some fields and leaves the others; writes nothing when they are so already. A tenant or
+   * sender that was never PUT is made with defaults first, since it may have work all the same.
+   *
+   * @throws FairleadError entityNotFound
+   */
+  async amend<K extends 'destination' | 'set' | 'tenant' | 'sender'>(
+    kind: K,
+    name: string,
+    fields: Partial<Fields[K]>,
+    actor: Actor,
+  ): Promise<PutResult> {
+    checkEntityName(kind, name);
+    return await this.#queue.run(keyOf(kind, name), async () => {
+      const isImplicit = kind === 'tenant' || kind === 'sender';
+      const row = isImplicit ? this.#book.get(kind, name) : this.get(kind, name);
+      const before = (row?.fields ?? parseEntity(kind, name, {})) as Fields[K];
+      const isSame = Object.entries(fields).every(
+        ([field, value]) => (before as Record<string, unknown>)[field] === value,
+      );
+      if (row !== undefined && isSame) return { row, created: false };
+      return await this.#put(kind, name, { ...before, ...fields } as ParsedFields[K], actor);
+    });
+  }
+
+  /**
+   * Deletes a resource, back to the defaults for a tenant or sender.
    *
    * @throws FairleadError entityNotFound, reservedName, inUse
    */
-  async remove(kind: EntityKind, name: string): Promise<void> {
-    if (kind === 'set' && name === DEFAULT_SET) {
-      throw new FairleadError('reservedName', 'The set default always exists; PUT changes it.');
-    }
+  async remove(kind: EntityKind, name: string, actor: Actor): Promise<void> {
     const key = keyOf(kind, name);
     await this.#queue.run(key, async () => {
-      const row = this.get(kind, name);
       // Asked twice: first while all goes on, so that a refusal disturbs nobody; then with the door shut.
-      await this.#checkUnused(row);
+      await this.checkRemovable(kind, name);
+      const row = this.get(kind, name);
       this.#leaving.add(key);
       try {
-        await this.#checkUnused(row);
+        this.#checkUnreferred(row);
+        await this.checkIdle(row);
         // The shard first: it has the last word on whether something is in use.
         await this.#tellShards(row, { kind, name, fields: null });
-        await this.#table.remove(KIND_NUMBERS[kind], name);
+        const record = changeRecord(actor, { kind, name, before: row.fields, after: null });
+        await this.#table.remove(KIND_NUMBERS[kind], name, record);
         this.#book.remove(kind, name);
       } finally {
         this.#leaving.delete(key);
@@ -151,22 +190,44 @@ export class EntityService {
     });
   }
 
+  /**
+   * Whether a resource could be deleted now.
+   *
+   * @throws FairleadError entityNotFound, reservedName, inUse
+   */
+  async checkRemovable(kind: EntityKind, name: string): Promise<void> {
+    if (kind === 'set' && name === DEFAULT_SET) {
+      throw new FairleadError('reservedName', 'The set default always exists; PUT changes it.');
+    }
+    const row = this.get(kind, name);
+    this.#checkUnreferred(row);
+    await this.checkIdle(row);
+  }
+
+  /** @throws FairleadError inUse when a shard has work of it */
+  async checkIdle(row: EntityRow): Promise<void> {
+    const { kind, name } = row;
+    const shards = this.#shardsOf(row);
+    const answers = await Promise.all(shards.map((shard) => this.#shards.inUse(shard, kind, name)));
+    if (answers.includes(true)) {
+      throw new FairleadError('inUse', `Messages of the ${kind} ${name} wait or are in flight.`);
+    }
+  }
+
   async #put<K extends EntityKind>(
     kind: K,
     name: string,
     parsed: ParsedFields[K],
+    actor: Actor,
   ): Promise<PutResult> {
-    const before = this.#book.get(kind, name);
-    if (before === undefined && this.#book.size(kind) >= LIMITS.entitiesPerKind) {
-      throw new FairleadError(
-        'tooManyEntities',
-        `There are ${LIMITS.entitiesPerKind} ${kind}s, as many as there may be.`,
-      );
-    }
-    const fields = this.#complete(kind, name, parsed);
-    const release = this.#referToSet(kind, fields);
+    const before = this.#book.get(kind, name)?.fields as Fields[K] | undefined;
+    if (before === undefined) checkRoom(kind, this.#book.size(kind) + 1);
+    const fields = completeEntity(kind, name, parsed, before);
+    const release = this.#refer(referenceOf(kind, fields));
     try {
-      const version = await this.#table.put(KIND_NUMBERS[kind], name, fields);
+      const after = fields as object;
+      const record = changeRecord(actor, { kind, name, before: before ?? null, after });
+      const version = await this.#table.put(KIND_NUMBERS[kind], name, after, record);
       const row = { kind, name, version, fields } as EntityRow;
       await this.#tellShards(row, row);
       this.#book.put(row);
@@ -176,47 +237,27 @@ export class EntityService {
     }
   }
 
-  #complete<K extends EntityKind>(kind: K, name: string, parsed: ParsedFields[K]): Fields[K] {
-    if (kind !== 'destination') return parsed as Fields[K];
-    const given = parsed as ParsedFields['destination'];
-    const fixed = this.#book.get('destination', name)?.fields.shardKey;
-    const shardKey = given.shardKey ?? fixed ?? name;
-    if (fixed !== undefined && shardKey !== fixed) {
-      throw new FairleadError(
-        'shardKeyFixed',
-        `shardKey is ${JSON.stringify(fixed)} since the destination was made, received ${JSON.stringify(shardKey)}; delete it and make it again.`,
-        { field: 'shardKey', fixed },
-      );
+  /** Keeps a set or pool from being deleted while what names it is stored. */
+  #refer(reference: Reference | undefined): () => void {
+    if (reference === undefined) return () => {};
+    const { kind, name } = reference;
+    if (this.#book.get(kind, name) === undefined || this.#leaving.has(keyOf(kind, name))) {
+      throw unknownReference(reference);
     }
-    return { ...given, shardKey } as Fields[K];
+    this.#book.refer(reference);
+    return () => this.#book.unrefer(reference);
   }
 
-  /** Keeps a tenant's set from being deleted while the tenant is stored. */
-  #referToSet<K extends EntityKind>(kind: K, fields: Fields[K]): () => void {
-    if (kind !== 'tenant') return () => {};
-    const { set } = fields as Fields['tenant'];
-    if (this.#book.get('set', set) === undefined || this.#leaving.has(keyOf('set', set))) {
-      throw new FairleadError('unknownSet', `set: there is no set ${JSON.stringify(set)}.`, {
-        field: 'set',
-      });
-    }
-    this.#book.refer(set);
-    return () => this.#book.unrefer(set);
-  }
-
-  async #checkUnused(row: EntityRow): Promise<void> {
-    const { kind, name } = row;
-    const tenants = kind === 'set' ? this.#book.references(name) : 0;
-    if (tenants > 0) {
-      throw new FairleadError('inUse', `Tenants belong to the set ${name}: ${tenants} of them.`, {
-        tenants,
-      });
-    }
-    const shards = this.#shardsOf(row);
-    const answers = await Promise.all(shards.map((shard) => this.#shards.inUse(shard, kind, name)));
-    if (answers.includes(true)) {
-      throw new FairleadError('inUse', `Messages of the ${kind} ${name} wait or are in flight.`);
-    }
+  #checkUnreferred({ kind, name }: EntityRow): void {
+    const count = this.#book.references(kind, name);
+    if (count === 0) return;
+    throw kind === 'set'
+      ? new FairleadError('inUse', `Tenants belong to the set ${name}: ${count} of them.`, {
+          tenants: count,
+        })
+      : new FairleadError('inUse', `Senders share the pool ${name}: ${count} of them.`, {
+          senders: count,
+        });
   }
 
   async #tellShards(row: EntityRow, change: ShardChange | DeletedChange): Promise<void> {
@@ -243,10 +284,26 @@ function readRow(
   return { kind, name, version, fields } as EntityRow;
 }
 
+/** @throws FairleadError tooManyEntities when there would be more of a kind than there may be. */
+export function checkRoom(kind: EntityKind, count: number): void {
+  if (count <= LIMITS.entitiesPerKind) return;
+  throw new FairleadError(
+    'tooManyEntities',
+    `There are ${LIMITS.entitiesPerKind} ${kind}s, as many as there may be.`,
+  );
+}
+
+/** A field names a set or pool that is not there. */
+export function unknownReference({ kind, name }: Reference): FairleadError {
+  return new FairleadError(
+    kind === 'set' ? 'unknownSet' : 'unknownPool',
+    `${kind}: there is no ${kind} ${JSON.stringify(name)}.`,
+    { field: kind },
+  );
+}
+
 interface DeletedChange {
   readonly kind: EntityKind;
   readonly name: string;
   readonly fields: null;
 }
-
-const keyOf = (kind: EntityKind, name: string): string => `${kind}/${name}`;

@@ -1,10 +1,8 @@
 import type { z } from 'zod';
-import { closestWord } from '../base/closest-word.ts';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { type EntityKind, SCHEMAS } from './entity-schemas.ts';
-
-const RECEIVED_LENGTH_MAX = 80;
+import { type EntityKind, type Fields, SCHEMAS } from './entity-schemas.ts';
+import { parseObject, shown } from './parse-object.ts';
 
 /** Fields of answers that a PUT may send back as they came. */
 const ECHOED = new Set(['name', 'version']);
@@ -28,18 +26,66 @@ export function parseEntity<K extends EntityKind>(
   }
   checkEchoedName(name, (given as Record<string, unknown>).name);
   const fields = Object.entries(given).filter(([field]) => !ECHOED.has(field));
-  checkUnknown(kind, fields);
-  const result = SCHEMAS[kind].safeParse(Object.fromEntries(fields));
-  if (!result.success) throw invalidFields(given, result.error.issues);
-  const parsed = result.data as ParsedFields[K];
-  if ('borrowMax' in parsed && parsed.borrowMax !== null) {
+  const schema = SCHEMAS[kind] as z.ZodObject;
+  const parsed = parseObject(`A ${kind}`, schema, Object.fromEntries(fields)) as ParsedFields[K];
+  checkServed(parsed);
+  return parsed;
+}
+
+/**
+ * Fills in what only the service knows: a destination's shardKey, which never changes.
+ *
+ * @throws FairleadError shardKeyFixed
+ */
+export function completeEntity<K extends EntityKind>(
+  kind: K,
+  name: string,
+  parsed: ParsedFields[K],
+  before: Fields[K] | undefined,
+): Fields[K] {
+  if (kind !== 'destination') return parsed as Fields[K];
+  const given = parsed as ParsedFields['destination'];
+  const fixed = (before as Fields['destination'] | undefined)?.shardKey;
+  const shardKey = given.shardKey ?? fixed ?? name;
+  if (fixed !== undefined && shardKey !== fixed) {
     throw new FairleadError(
-      'notYetSupported',
-      `borrowMax is null (no cap), received ${parsed.borrowMax}: a cap on borrowing is not served yet.`,
-      { field: 'borrowMax' },
+      'shardKeyFixed',
+      `shardKey is ${shown(fixed)} since the destination was made, received ${shown(shardKey)}; delete it and make it again.`,
+      { field: 'shardKey', fixed },
     );
   }
-  return parsed;
+  return { ...given, shardKey } as Fields[K];
+}
+
+/** What the schema knows and the core does not do yet. */
+function checkServed(parsed: object): void {
+  if (!('policy' in parsed) || parsed.policy === 'fair') return;
+  throw new FairleadError(
+    'notYetSupported',
+    `policy is fair, received ${shown(parsed.policy)}: slots that tenants share are not served yet.`,
+    { field: 'policy' },
+  );
+}
+
+/**
+ * Checks the name of an entity; a sender's is `tenant/sender`.
+ *
+ * @throws FairleadError invalidName, fieldTooLong
+ */
+export function checkEntityName(kind: EntityKind, name: string): void {
+  if (kind !== 'sender') {
+    checkName(name);
+    return;
+  }
+  const slash = name.indexOf('/');
+  if (slash < 0) {
+    throw new FairleadError(
+      'invalidName',
+      `A sender is named by its tenant and itself, as in acme/4930, received ${shown(name)}.`,
+    );
+  }
+  checkName(name.slice(0, slash));
+  checkName(name.slice(slash + 1));
 }
 
 /** @throws FairleadError invalidName, fieldTooLong */
@@ -65,39 +111,4 @@ function checkEchoedName(name: string, given: unknown): void {
     `name: the path says ${name}, the body says ${shown(given)}.`,
     { field: 'name' },
   );
-}
-
-function checkUnknown(kind: EntityKind, fields: readonly (readonly [string, unknown])[]): void {
-  const known = Object.keys(SCHEMAS[kind].shape);
-  const unknown = fields.map(([field]) => field).find((field) => !known.includes(field));
-  if (unknown === undefined) return;
-  const suggestion = closestWord(unknown, known);
-  const meant =
-    suggestion === undefined ? `it has ${known.join(', ')}` : `did you mean ${suggestion}?`;
-  throw new FairleadError('unknownField', `A ${kind} has no field ${shown(unknown)}; ${meant}`, {
-    field: unknown.slice(0, RECEIVED_LENGTH_MAX),
-    ...(suggestion === undefined ? {} : { suggestion }),
-  });
-}
-
-function invalidFields(given: object, issues: readonly z.core.$ZodIssue[]): FairleadError {
-  const problems = issues.map((issue) => {
-    const field = issue.path.join('.');
-    const received = shown((given as Record<string, unknown>)[field]);
-    return { field, message: `${field}: ${sentence(issue)}, received ${received}` };
-  });
-  const message = `${problems.map((problem) => problem.message).join('; ')}.`;
-  return new FairleadError('invalidValue', message, { fields: problems });
-}
-
-function sentence(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'too_small') {
-    return issue.inclusive === false ? `is above ${issue.minimum}` : `is at least ${issue.minimum}`;
-  }
-  return issue.code === 'too_big' ? `is at most ${issue.maximum}` : issue.message;
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > RECEIVED_LENGTH_MAX ? `${text.slice(0, RECEIVED_LENGTH_MAX)}…` : text;
 }

@@ -1,6 +1,5 @@
 /**
- * What dispatch needs of the others: a durable table, the shards, and the way to be called over
- * HTTP. They are joined in daemon.ts.
+ * What dispatch needs of the others: a durable table and the shards. They are joined in daemon.ts.
  */
 import type { EntityKind, Fields } from './entity-schemas.ts';
 
@@ -15,13 +14,30 @@ export type EntityRow = {
   };
 }[EntityKind];
 
-/** A durable table of entities; kinds are numbers, see `KIND_NUMBERS`. */
+/** Who changed an entity, when, and how; its number is the change's own. */
+export interface ChangeRecord {
+  readonly atMs: number;
+  /** Subject of the token, `platform` for a token without one, `daemon` for the daemon itself. */
+  readonly actor: string;
+  /** Where the request came from; null: from no request. */
+  readonly address: string | null;
+  readonly kind: EntityKind;
+  readonly name: string;
+  /** All fields; null: there was none of that name. */
+  readonly before: object | null;
+  /** All fields; null: deleted. */
+  readonly after: object | null;
+}
+
+/** A durable table of entities and of the changes to them; kinds are numbers, see `KIND_NUMBERS`. */
 export interface EntityTable {
   list(kind: number): Iterable<{ readonly name: string; readonly version: number; value: object }>;
-  /** Resolves with the version when it is flushed. */
-  put(kind: number, name: string, value: object): Promise<number>;
-  /** Resolves when it is flushed. */
-  remove(kind: number, name: string): Promise<unknown>;
+  /** Resolves with the version when entity and record, in one transaction, are flushed. */
+  put(kind: number, name: string, value: object, record: ChangeRecord): Promise<number>;
+  /** Resolves when deletion and record, in one transaction, are flushed. */
+  remove(kind: number, name: string, record: ChangeRecord): Promise<unknown>;
+  /** Records of changes, newest first, with numbers below `below`. */
+  changes(below: number): Iterable<{ readonly sequence: number; readonly value: object }>;
 }
 
 /** A new state of one entity for a shard; `fields` null: deleted, back to the defaults. */
@@ -33,6 +49,12 @@ export type ShardChange = {
   };
 }[EntityKind];
 
+/** Who a frame is sent for, when it comes from no connection. */
+export interface CallFrom {
+  /** Undefined: the platform. */
+  readonly tenant: string | undefined;
+}
+
 export interface ShardPorts {
   /** Fixed for a data directory. */
   readonly count: number;
@@ -42,6 +64,10 @@ export interface ShardPorts {
   inUse(shard: number, kind: EntityKind, name: string): Promise<boolean>;
   /** The shard's own JSON about a destination. */
   explain(shard: number, page: ExplainPage): Promise<unknown>;
+  /** Any operation that is answered with JSON text (INPUT_OP); resolves with what the text says. */
+  ask(shard: number, op: number, body: Uint8Array): Promise<unknown>;
+  /** One client frame with an id above 0, for somebody without a connection; resolves with the daemon frame that answers it. */
+  call(shard: number, from: CallFrom, frame: Uint8Array): Promise<Uint8Array>;
 }
 
 export interface ExplainPage {
@@ -49,26 +75,4 @@ export interface ExplainPage {
   /** Queues left out before the first one shown. */
   readonly offset: number;
   readonly limit: number;
-}
-
-export interface RestRequest {
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
-  /** The JSON value; undefined without a body. */
-  readonly body: unknown;
-}
-
-export interface RestReply {
-  readonly status: number;
-  readonly body?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** One route of the REST API, in the form that the HTTP server takes. */
-export interface RestRoute {
-  readonly method: 'GET' | 'PUT' | 'DELETE';
-  readonly path: string;
-  readonly scope: 'platform';
-  /** @throws FairleadError for an answer with its code and status. */
-  readonly handler: (request: RestRequest) => Promise<RestReply> | RestReply;
 }

@@ -1,153 +1,173 @@
-/** The REST resources of dispatch: destinations, sets, tenants, explain, status. */
+/** The REST resources of dispatch: entities, apply, audit, explain, status. */
+import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
-import type { EntityKind } from './entity-schemas.ts';
+import { applyRoute } from './apply-route.ts';
+import { auditRoute } from './audit-log.ts';
+import { entityRoutes } from './entity-routes.ts';
+import { type EntityKind, nameSchema } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
+import { pageFields } from './page-query.ts';
 import { checkName } from './parse-entity.ts';
-import type { EntityRow, RestReply, RestRequest, RestRoute, ShardPorts } from './ports.ts';
+import type { EntityTable, ShardPorts } from './ports.ts';
+import { NO_QUERY, type RestRoute, route } from './rest-route.ts';
 
-const LIST_LIMIT_DEFAULT = 100;
-const LIST_LIMIT_MAX = 1000;
-const OFFSET_MAX = 2 ** 32 - 1;
-
-const resources = [
-  { kind: 'destination', path: '/v1/destinations' },
-  { kind: 'set', path: '/v1/sets' },
-  { kind: 'tenant', path: '/v1/tenants' },
-] as const;
+const KINDS: readonly EntityKind[] = ['destination', 'set', 'tenant', 'sender', 'pool'];
 
 export interface RestRoutesOptions {
   readonly entities: EntityService;
+  readonly table: EntityTable;
   readonly shards: ShardPorts;
   /** The whole answer of `/v1/status`. */
   readonly status: () => Promise<object>;
 }
 
-export function restRoutes({ entities, shards, status }: RestRoutesOptions): RestRoute[] {
-  const scope = 'platform';
+export function restRoutes({ entities, table, shards, status }: RestRoutesOptions): RestRoute[] {
   return [
-    ...resources.flatMap(({ kind, path }) => resourceRoutes(entities, kind, path)),
-    {
-      method: 'GET',
-      path: '/v1/destinations/:name/explain',
-      scope,
-      handler: (request) => explain(entities, shards, request),
-    },
-    {
-      method: 'GET',
-      path: '/v1/status',
-      scope,
-      handler: async () => ({ status: 200, body: await status() }),
-    },
+    ...KINDS.flatMap((kind) => entityRoutes(entities, kind)),
+    explainRoute(entities, shards),
+    applyRoute(entities),
+    auditRoute(table),
+    statusRoute(status),
   ];
 }
 
-function resourceRoutes(entities: EntityService, kind: EntityKind, path: string): RestRoute[] {
-  const one = `${path}/:name`;
-  const scope = 'platform';
-  return [
-    { method: 'GET', path, scope, handler: (request) => list(entities, kind, request) },
-    {
-      method: 'GET',
-      path: one,
-      scope,
-      handler: ({ params }) => reply(200, entities.get(kind, nameOf(params))),
-    },
-    {
-      method: 'PUT',
-      path: one,
-      scope,
-      handler: async ({ params, body }) => {
-        const { row, created } = await entities.put(kind, nameOf(params), body);
-        return reply(created ? 201 : 200, row);
+const count = z.int().min(0);
+
+const explainSchema = z.looseObject({
+  destination: z.string(),
+  waiting: count,
+  inFlight: count,
+  consumers: count,
+  credit: count,
+  queueCount: count,
+  queues: z.array(
+    z.looseObject({
+      set: z.string(),
+      tenant: z.string(),
+      sender: z.string().nullable(),
+      waiting: count,
+      inFlight: count,
+      eligible: z.boolean(),
+    }),
+  ),
+  lastPicks: z.array(z.looseObject({})),
+  cursor: z.string().nullable(),
+});
+
+function explainRoute(entities: EntityService, shards: ShardPorts): RestRoute {
+  return route({
+    method: 'GET',
+    path: '/v1/destinations/:name/explain',
+    scope: 'platform',
+    doc: {
+      tag: 'destinations',
+      summary: 'Shows the queues of a destination with their scores, and why the last were picked.',
+      params: { name: nameSchema },
+      query: z.strictObject({
+        ...pageFields,
+        cursor: z
+          .string()
+          .regex(/^\d{1,9}$/, 'is what the page before gave')
+          .default('0')
+          .describe('where the page before ended'),
+      }),
+      body: null,
+      responses: [{ status: 200, meaning: 'a page of queues', schema: explainSchema }],
+      errors: ['unknownDestination', 'invalidValue', 'invalidName', 'fieldTooLong'],
+      example: {
+        before: [{ method: 'PUT', path: '/v1/destinations/sms-de', body: {} }],
+        params: { name: 'sms-de' },
+        query: { limit: '10' },
+        status: 200,
+        response: {
+          destination: 'sms-de',
+          waiting: 0,
+          inFlight: 0,
+          consumers: 0,
+          credit: 0,
+          queueCount: 0,
+          queues: [],
+          lastPicks: [],
+          cursor: null,
+        },
       },
     },
-    {
-      method: 'DELETE',
-      path: one,
-      scope,
-      handler: async ({ params }) => {
-        await entities.remove(kind, nameOf(params));
-        return { status: 204 };
+    handler: async ({ params, query: { cursor, limit } }) => {
+      const destination = params.name ?? '';
+      checkName(destination);
+      const shard = entities.shardOf(destination);
+      if (shard === undefined) {
+        throw new FairleadError('unknownDestination', `There is no destination ${destination}.`);
+      }
+      const offset = Number(cursor);
+      const body = (await shards.explain(shard, { destination, offset, limit })) as {
+        readonly queues?: readonly unknown[];
+      };
+      // A full page may be followed by another one.
+      const more = (body.queues?.length ?? 0) >= limit;
+      return { status: 200, body: { ...body, cursor: more ? String(offset + limit) : null } };
+    },
+  });
+}
+
+const statusSchema = z.looseObject({
+  version: z.string(),
+  uptimeSec: count,
+  durability: z.enum(['flushed', 'committed', 'memory']),
+  transport: z.enum(['native', 'fallback']),
+  connections: count,
+  connectionsParked: count,
+  shards: z.array(
+    z.looseObject({
+      shard: count,
+      waiting: count,
+      inFlight: count,
+      queues: count,
+      oldestAcceptedMs: z.int().nullable(),
+      journalBytes: count,
+      flushMs: z.number().nullable().describe('mean of all flushes'),
+      flushP99Ms: z.number().nullable().describe('bound that 99 of 100 flushes keep'),
+    }),
+  ),
+});
+
+function statusRoute(status: () => Promise<object>): RestRoute {
+  return route({
+    method: 'GET',
+    path: '/v1/status',
+    scope: 'platform',
+    doc: {
+      tag: 'daemon',
+      summary: 'Shows how the daemon and its shards are.',
+      params: {},
+      query: NO_QUERY,
+      body: null,
+      responses: [{ status: 200, meaning: 'the state', schema: statusSchema }],
+      errors: [],
+      example: {
+        status: 200,
+        response: {
+          version: '0.1.0',
+          uptimeSec: 60,
+          durability: 'flushed',
+          transport: 'native',
+          connections: 2,
+          connectionsParked: 0,
+          shards: [
+            {
+              shard: 0,
+              waiting: 0,
+              inFlight: 0,
+              queues: 0,
+              oldestAcceptedMs: null,
+              journalBytes: 0,
+              flushMs: 1.25,
+              flushP99Ms: 5,
+            },
+          ],
+        },
       },
     },
-  ];
-}
-
-function list(entities: EntityService, kind: EntityKind, { query }: RestRequest): RestReply {
-  checkQuery(query);
-  const after = decodeCursor(query.get('cursor'));
-  const { rows, next } = entities.list(kind, { limit: limitOf(query), after });
-  const cursor = next === undefined ? null : Buffer.from(next).toString('base64url');
-  return { status: 200, body: { items: rows.map(view), cursor } };
-}
-
-async function explain(
-  entities: EntityService,
-  shards: ShardPorts,
-  { params, query }: RestRequest,
-): Promise<RestReply> {
-  checkQuery(query);
-  const destination = nameOf(params);
-  const shard = entities.shardOf(destination);
-  if (shard === undefined) {
-    throw new FairleadError('unknownDestination', `There is no destination ${destination}.`);
-  }
-  const offset = integerOf('cursor', query.get('cursor') ?? '0', 0, OFFSET_MAX);
-  const limit = limitOf(query);
-  const body = (await shards.explain(shard, { destination, offset, limit })) as {
-    readonly queues?: readonly unknown[];
-  };
-  // A full page may be followed by another one.
-  const more = (body.queues?.length ?? 0) >= limit;
-  return { status: 200, body: { ...body, cursor: more ? String(offset + limit) : null } };
-}
-
-function reply(status: number, row: EntityRow): RestReply {
-  return { status, body: view(row), headers: { etag: `"${row.version}"` } };
-}
-
-/** What an answer shows; a PUT may send it back. */
-function view({ name, fields, version }: EntityRow): object {
-  return { name, ...fields, version };
-}
-
-function nameOf(params: RestRequest['params']): string {
-  const name = params.name ?? '';
-  checkName(name);
-  return name;
-}
-
-function checkQuery(query: URLSearchParams): void {
-  for (const name of query.keys()) {
-    // Browsers without a way to set headers give their token here.
-    if (['limit', 'cursor', 'access_token'].includes(name)) continue;
-    throw new FairleadError('unknownField', `A list takes limit and cursor, received ${name}.`, {
-      field: name,
-    });
-  }
-}
-
-function limitOf(query: URLSearchParams): number {
-  return integerOf('limit', query.get('limit') ?? String(LIST_LIMIT_DEFAULT), 1, LIST_LIMIT_MAX);
-}
-
-function integerOf(field: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new FairleadError(
-    'invalidValue',
-    `${field}: is a whole number from ${least} to ${most}, received ${JSON.stringify(text)}.`,
-    { field },
-  );
-}
-
-function decodeCursor(cursor: string | null): string {
-  if (cursor === null) return '';
-  const name = Buffer.from(cursor, 'base64url').toString();
-  if (/^[A-Za-z0-9._:+@-]+$/.test(name)) return name;
-  throw new FairleadError(
-    'invalidValue',
-    'cursor: is what the page before gave, received another text.',
-    { field: 'cursor' },
-  );
+    handler: async () => ({ status: 200, body: await status() }),
+  });
 }

@@ -6,15 +6,22 @@ import {
   encodeInUse,
   INPUT_OP,
   InputBuffer,
+  SCOPE_BIT,
 } from '../protocol/exchange.ts';
+import { encodeCall } from '../protocol/message-ops.ts';
 import type { ShardChange, ShardPorts } from './ports.ts';
 
 /** A bucket that is given no burst holds one message. */
 const BURST_DEFAULT = 1;
 
-/** The end of a shard that takes one operation and answers JSON text. */
+/** What a frame without a connection may do: a tenant publishes, the platform does everything. */
+const TENANT_SCOPES = SCOPE_BIT.publish;
+const PLATFORM_SCOPES = SCOPE_BIT.publish | SCOPE_BIT.consume | SCOPE_BIT.platform;
+
+/** The end of a shard that takes one operation and answers JSON text, or one daemon frame. */
 export interface ShardRequester {
   request(op: number, body: Uint8Array): Promise<string>;
+  call(op: number, body: Uint8Array): Promise<Uint8Array>;
 }
 
 /** What dispatch asks of shards, as operations of their exchanges; looked up only when asked. */
@@ -22,13 +29,21 @@ export function shardPortsOf(
   count: number,
   shardOf: (shard: number) => ShardRequester | undefined,
 ): ShardPorts {
-  const ask = async (shard: number, op: number, body: Uint8Array): Promise<unknown> => {
+  const requesterOf = (shard: number): ShardRequester => {
     const requester = shardOf(shard);
     if (requester === undefined) throw new RangeError(`there is no shard ${shard}`);
-    return JSON.parse(await requester.request(op, body));
+    return requester;
   };
+  const ask = async (shard: number, op: number, body: Uint8Array): Promise<unknown> =>
+    JSON.parse(await requesterOf(shard).request(op, body));
   return {
     count,
+    ask,
+    call: async (shard, { tenant }, frame) => {
+      const scopes = tenant === undefined ? PLATFORM_SCOPES : TENANT_SCOPES;
+      const body = encodeCall({ scopes, tenant, frame });
+      return await requesterOf(shard).call(INPUT_OP.call, body);
+    },
     configure: async (shard, change) => {
       const answer = await ask(shard, INPUT_OP.configure, encodeChange(change));
       if ((answer as { ok: boolean }).ok) return;

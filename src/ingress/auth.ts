@@ -144,14 +144,21 @@ function identityOf(payload: JWTPayload): Identity {
   if (typeof exp !== 'number' || !Number.isFinite(exp)) throw invalid('exp is required');
   if (scope !== undefined && typeof scope !== 'string') throw invalid('scope is text');
   const scopes = parseScopes(scope ?? '');
-  if (tenant === undefined) return { tenant: undefined, scopes, expiresAtMs: exp * 1000 };
+  const identity = { ...subjectOf(payload), scopes, expiresAtMs: exp * 1000 };
+  if (tenant === undefined) return { ...identity, tenant: undefined };
   if (typeof tenant !== 'string' || !tenantPattern.test(tenant)) {
     throw invalid(`tenant is ${LIMITS.nameBytes} bytes or fewer of [A-Za-z0-9._:+@-]`);
   }
   if ((scopes & (SCOPES.consume | SCOPES.platform)) !== 0) {
     throw invalid('a token with a tenant cannot hold consume or platform');
   }
-  return { tenant, scopes, expiresAtMs: exp * 1000 };
+  return { ...identity, tenant };
+}
+
+/** Only for the record, so a strange one is cut or left out instead of refused. */
+function subjectOf({ sub }: JWTPayload): Pick<Identity, 'subject'> {
+  if (typeof sub !== 'string' || sub === '') return {};
+  return { subject: sub.slice(0, LIMITS.nameBytes) };
 }
 
 function invalid(reason: string): FairleadError {

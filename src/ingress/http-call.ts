@@ -29,12 +29,14 @@ export class HttpCall {
   readonly query: URLSearchParams;
   readonly headers: ReadonlyMap<string, string>;
   readonly requestId: string;
+  readonly remoteAddress: string;
   readonly #response: uWS.HttpResponse;
   #open = true;
   #onAborted: (() => void) | undefined;
 
   constructor(response: uWS.HttpResponse, request: uWS.HttpRequest) {
     this.#response = response;
+    this.remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString();
     response.onAborted(() => {
       this.#open = false;
       this.#onAborted?.();

@@ -18,6 +18,8 @@ export interface HttpRequest {
   readonly body: unknown;
   /** Who asks; undefined on routes without a scope. */
   readonly identity: Identity | undefined;
+  /** Of the peer, which may be a proxy; empty when it has gone. */
+  readonly remoteAddress: string;
   readonly requestId: string;
 }
 

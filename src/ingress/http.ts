@@ -83,10 +83,10 @@ export class HttpServer {
     const identity = token === undefined ? undefined : await this.#identify(token, route, body);
     const json = body === undefined ? undefined : parseJson(await body);
     if (!call.open) return;
-    const { path, query, headers, requestId } = call;
+    const { path, query, headers, requestId, remoteAddress } = call;
     const method = route.method as HttpMethod;
-    const request = { method, path, params, query, headers, body: json, identity, requestId };
-    call.reply(await route.handler(request));
+    const asked = { method, path, params, query, headers, body: json };
+    call.reply(await route.handler({ ...asked, identity, remoteAddress, requestId }));
   }
 
   #match(call: HttpCall): Match {

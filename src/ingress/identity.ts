@@ -6,6 +6,8 @@ export const SCOPES = SCOPE_BIT;
 export type ScopeName = keyof typeof SCOPES;
 
 export interface Identity {
+  /** Who, for the record; undefined when the token does not say. */
+  readonly subject?: string | undefined;
   /** The tenant the token speaks for; undefined is the platform. */
   readonly tenant: string | undefined;
   /** Bits of SCOPES. */

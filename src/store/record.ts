@@ -10,7 +10,7 @@ import { RECORD_HEADER_BYTES, RecordError } from '../protocol/records.ts';
 const MARK = 0x46;
 
 /** Record types of the main thread; those of the shards are in protocol/records.ts. */
-export const MAIN_RECORD_TYPE = { entity: 32, version: 33 } as const;
+export const MAIN_RECORD_TYPE = { entity: 32, version: 33, change: 34 } as const;
 
 export interface RecordKind {
   name: string;

@@ -170,7 +170,8 @@ function settle(): void {
 async function putEntities(): Promise<void> {
   for (let value = 1; ; value += 1) {
     const name = `entity-${value % 7}`;
-    await store.put(1, name, { value, filling: 'x'.repeat(below(random, 2_000)) });
+    const filling = 'x'.repeat(below(random, 2_000));
+    await store.put(1, name, { value, filling }, { value });
     mark([`e ${name} ${value}`]);
   }
 }

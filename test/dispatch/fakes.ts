@@ -1,15 +1,24 @@
 // A table and shards in memory, with what was asked of them kept in order.
+
+import type { Actor } from '../../src/dispatch/actor.ts';
 import type { EntityKind } from '../../src/dispatch/entity-schemas.ts';
 import type {
+  CallFrom,
+  ChangeRecord,
   EntityTable,
   ExplainPage,
   ShardChange,
   ShardPorts,
 } from '../../src/dispatch/ports.ts';
+import { FairleadError } from '../../src/errors.ts';
+
+export const operator: Actor = { subject: 'operator', address: '10.0.0.1' };
 
 export class FakeTable implements EntityTable {
   readonly #rows = new Map<string, { name: string; version: number; value: object }>();
   readonly calls: string[];
+  /** Records of changes, oldest first. */
+  readonly records: { sequence: number; value: ChangeRecord }[] = [];
   /** Awaited by every write. */
   flush: Promise<void> = Promise.resolve();
   #version = 0;
@@ -22,19 +31,27 @@ export class FakeTable implements EntityTable {
     return [...this.#rows].filter(([key]) => key.startsWith(`${kind}/`)).map(([, row]) => row);
   }
 
-  async put(kind: number, name: string, value: object): Promise<number> {
+  async put(kind: number, name: string, value: object, record: ChangeRecord): Promise<number> {
     this.#version += 1;
     const version = this.#version;
     await this.flush;
+    this.records.push({ sequence: version, value: record });
     this.#rows.set(`${kind}/${name}`, { name, version, value });
     this.calls.push(`put ${kind} ${name}`);
     return version;
   }
 
-  async remove(kind: number, name: string): Promise<void> {
+  async remove(kind: number, name: string, record: ChangeRecord): Promise<void> {
+    this.#version += 1;
+    const sequence = this.#version;
     await this.flush;
+    this.records.push({ sequence, value: record });
     this.#rows.delete(`${kind}/${name}`);
     this.calls.push(`remove ${kind} ${name}`);
+  }
+
+  changes(below: number): { sequence: number; value: ChangeRecord }[] {
+    return this.records.filter(({ sequence }) => sequence < below).reverse();
   }
 }
 
@@ -44,6 +61,8 @@ export class FakeShards implements ShardPorts {
   readonly changes: { shard: number; change: ShardChange }[] = [];
   /** `kind/name` of what has work. */
   readonly busy = new Set<string>();
+  /** `kind/name` of what no change is taken of. */
+  readonly refusing = new Set<string>();
   /** Called at each question whether something is in use. */
   onInUse: () => void = () => {};
   queues: unknown[] = [];
@@ -55,6 +74,7 @@ export class FakeShards implements ShardPorts {
 
   async configure(shard: number, change: ShardChange): Promise<void> {
     await Promise.resolve();
+    if (this.refusing.has(`${change.kind}/${change.name}`)) throw new FairleadError('inUse');
     this.changes.push({ shard, change });
     const verb = change.fields === null ? 'reset' : 'configure';
     this.calls.push(`${verb} ${shard} ${change.kind} ${change.name}`);
@@ -64,6 +84,14 @@ export class FakeShards implements ShardPorts {
     await Promise.resolve();
     this.onInUse();
     return this.busy.has(`${kind}/${name}`);
+  }
+
+  ask(): Promise<unknown> {
+    throw new Error('no test asks for more');
+  }
+
+  call(_shard: number, _from: CallFrom, _frame: Uint8Array): Promise<Uint8Array> {
+    throw new Error('no test sends frames');
   }
 
   async explain(shard: number, { destination, offset, limit }: ExplainPage): Promise<unknown> {

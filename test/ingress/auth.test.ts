@@ -30,6 +30,8 @@ t.test('a good token says who speaks', async (t) => {
     scopes: SCOPES.publish,
     expiresAtMs: (nowSec + 60) * 1000,
   });
+  const named = { ...good, sub: 'x'.repeat(200) };
+  t.equal((await auth.verify(await sign(named))).subject, 'x'.repeat(128));
   const platform = await auth.verify(await sign({ ...good, scope: 'consume later platform' }));
   t.strictSame(platform.tenant, undefined);
   t.equal(platform.scopes, SCOPES.consume | SCOPES.platform, 'unknown scopes grant nothing');

@@ -1,0 +1,183 @@
+/** The difference between the entities that are and those that a file wants; changes nothing. */
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { FairleadError } from '../errors.ts';
+import { type Reference, referenceOf } from './entity-book.ts';
+import { DEFAULT_SET, ENTITY_KINDS, type EntityKind, PLURALS } from './entity-schemas.ts';
+import { checkRoom, type EntityService, unknownReference } from './entity-service.ts';
+import { checkEntityName, completeEntity, parseEntity } from './parse-entity.ts';
+import { parseObject, shown } from './parse-object.ts';
+
+/** Problems that a message names; the details have all of them. */
+const PROBLEMS_SHOWN = 10;
+/** Entities that shards are asked about, or told of, at one time. */
+export const APPLY_BATCH = 256;
+
+export interface PlannedChange {
+  readonly action: 'create' | 'change' | 'delete';
+  readonly kind: EntityKind;
+  readonly name: string;
+  /** Fields that change, and those of a new entity that are not the defaults. */
+  readonly fields: Readonly<Record<string, { readonly from: unknown; readonly to: unknown }>>;
+  /** Body of its PUT. */
+  readonly body: unknown;
+}
+
+export interface ApplyPlan {
+  /** In an order that references allow. */
+  readonly changes: readonly PlannedChange[];
+  readonly unchanged: number;
+}
+
+type Wanted = Readonly<Record<EntityKind, ReadonlyMap<string, unknown>>>;
+
+interface Problem {
+  readonly kind: EntityKind;
+  readonly name: string;
+  readonly error: FairleadError;
+}
+
+/**
+ * Checks everything that a file wants. `prune`: what is not in it is to be deleted.
+ *
+ * @throws FairleadError of the first problem; its details list all of them
+ */
+export async function planApply(
+  entities: EntityService,
+  body: unknown,
+  { prune }: { readonly prune: boolean },
+): Promise<ApplyPlan> {
+  const wanted = readWanted(body);
+  const problems: Problem[] = [];
+  const puts = ENTITY_KINDS.flatMap((kind) =>
+    [...wanted[kind]].flatMap(([name, given]): PlannedChange[] => {
+      try {
+        return [planPut(entities, { kind, name, given, wanted, prune })];
+      } catch (error) {
+        if (!(error instanceof FairleadError)) throw error;
+        problems.push({ kind, name, error });
+        return [];
+      }
+    }),
+  );
+  const deletions = prune ? await planDeletions(entities, wanted, problems) : [];
+  if (problems.length > 0) throw refusal(problems);
+  const changes = puts.filter(({ action, fields }) => action === 'create' || hasAny(fields));
+  for (const kind of ENTITY_KINDS) {
+    const made = changes.filter((each) => each.action === 'create' && each.kind === kind).length;
+    if (made > 0) checkRoom(kind, [...entities.all(kind)].length + made);
+  }
+  return { changes: [...changes, ...deletions], unchanged: puts.length - changes.length };
+}
+
+function readWanted(body: unknown): Wanted {
+  const given = body ?? {};
+  if (typeof given !== 'object' || Array.isArray(given)) {
+    throw new FairleadError('invalidValue', `The body is a JSON object, received ${shown(body)}.`);
+  }
+  const tables = parseObject('The body', tablesSchema, given);
+  const of = (kind: EntityKind) => new Map(Object.entries(tables[PLURALS[kind]] ?? {}));
+  return {
+    set: of('set'),
+    pool: of('pool'),
+    tenant: of('tenant'),
+    sender: of('sender'),
+    destination: of('destination'),
+  };
+}
+
+const table = z
+  .record(z.string(), z.unknown(), 'is an object of resources by their names')
+  .optional();
+const tablesSchema = z.strictObject({
+  destinations: table,
+  sets: table,
+  tenants: table,
+  senders: table,
+  pools: table,
+});
+
+interface Put {
+  readonly kind: EntityKind;
+  readonly name: string;
+  readonly given: unknown;
+  readonly wanted: Wanted;
+  readonly prune: boolean;
+}
+
+function planPut(
+  entities: EntityService,
+  { kind, name, given, wanted, prune }: Put,
+): PlannedChange {
+  checkEntityName(kind, name);
+  const parsed = parseEntity(kind, name, given);
+  const before = entities.find(kind, name)?.fields;
+  const after = completeEntity(kind, name, parsed, before);
+  const reference = referenceOf(kind, after);
+  if (reference !== undefined && !willExist(entities, reference, wanted, prune)) {
+    throw unknownReference(reference);
+  }
+  const base = before ?? completeEntity(kind, name, parseEntity(kind, name, {}), undefined);
+  const action = before === undefined ? 'create' : 'change';
+  return { action, kind, name, fields: differences(base, after), body: given };
+}
+
+function willExist(
+  entities: EntityService,
+  { kind, name }: Reference,
+  wanted: Wanted,
+  prune: boolean,
+): boolean {
+  if (wanted[kind].has(name) || (kind === 'set' && name === DEFAULT_SET)) return true;
+  return !prune && entities.find(kind, name) !== undefined;
+}
+
+/** What refers goes before what is referred to. */
+async function planDeletions(
+  entities: EntityService,
+  wanted: Wanted,
+  problems: Problem[],
+): Promise<PlannedChange[]> {
+  const rows = [...ENTITY_KINDS].reverse().flatMap((kind) =>
+    [...entities.all(kind)].filter(({ name }) => {
+      return !wanted[kind].has(name) && !(kind === 'set' && name === DEFAULT_SET);
+    }),
+  );
+  for (let at = 0; at < rows.length; at += APPLY_BATCH) {
+    const check = async (row: (typeof rows)[number]): Promise<void> => {
+      try {
+        await entities.checkIdle(row);
+      } catch (error) {
+        if (!(error instanceof FairleadError)) throw error;
+        problems.push({ kind: row.kind, name: row.name, error });
+      }
+    };
+    await Promise.all(rows.slice(at, at + APPLY_BATCH).map(check));
+  }
+  return rows.map(({ kind, name }) => ({ action: 'delete', kind, name, fields: {}, body: null }));
+}
+
+function differences(before: object, after: object): PlannedChange['fields'] {
+  const old = before as Readonly<Record<string, unknown>>;
+  const entries = Object.entries(after)
+    .filter(([field, to]) => !isDeepStrictEqual(old[field], to))
+    .map(([field, to]) => [field, { from: old[field] ?? null, to }]);
+  return Object.fromEntries(entries);
+}
+
+function refusal(problems: readonly Problem[]): FairleadError {
+  const lines = problems
+    .slice(0, PROBLEMS_SHOWN)
+    .map(({ kind, name, error }) => `The ${kind} ${name}: ${error.message}`);
+  const more = problems.length - lines.length;
+  const message = `${lines.join(' ')}${more > 0 ? ` And ${more} more.` : ''} Nothing was changed.`;
+  const details = problems.map(({ kind, name, error }) => {
+    return { kind, name, code: error.code, message: error.message, details: error.details ?? null };
+  });
+  const [first] = problems;
+  return new FairleadError(first?.error.error ?? 'invalidValue', message, { problems: details });
+}
+
+function hasAny(fields: object): boolean {
+  return Object.keys(fields).length > 0;
+}

@@ -1,0 +1,108 @@
+// The document against the rules of OpenAPI 3.1, and every example in it against a real daemon.
+
+import { join } from 'node:path';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import t from 'tap';
+import { auth, start } from '../support/in-process-daemon.ts';
+import {
+  type OpenApiDocument,
+  operationsOf,
+  SchemaChecker,
+  type Send,
+  tryExample,
+} from '../support/openapi-examples.ts';
+
+const token = await auth.issueToken({ scope: 'platform publish consume', ttlSec: 600 });
+
+function sender(url: string): Send {
+  return async (method, path, body) => {
+    const answer = await fetch(`${url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}` },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) };
+  };
+}
+
+async function documentOf(url: string): Promise<OpenApiDocument> {
+  return (await (await fetch(`${url}/v1/openapi.json`)).json()) as OpenApiDocument;
+}
+
+const options = { durability: 'memory', shards: 1 };
+
+let daemon = await start(join(t.testdir(), '0'), options);
+let started = 1;
+t.teardown(() => daemon.stop());
+
+/** A daemon without entities and messages: the one that runs if it can be emptied, else a new one. */
+async function emptyDaemon(): Promise<Send> {
+  const send = sender(daemon.url);
+  const { status } = await send('POST', '/v1/apply?prune=true', { sets: { default: {} } });
+  if (status === 200) return send;
+  await daemon.stop();
+  daemon = await start(join(t.testdirName, String(started)), options);
+  started += 1;
+  return sender(daemon.url);
+}
+
+const document = await documentOf(daemon.url);
+const operations = operationsOf(document);
+const checker = new SchemaChecker(document);
+
+t.test('the document is OpenAPI 3.1', async (t) => {
+  const validator = new Validator();
+  const { valid, errors } = await validator.validate({ ...structuredClone(document) });
+  t.ok(valid, JSON.stringify(errors));
+  t.equal(validator.version, '3.1');
+  const ids = operations.map(({ operationId }) => operationId);
+  t.equal(new Set(ids).size, ids.length, 'operation ids are unique');
+  t.ok(ids.length >= 36, `${ids.length} operations`);
+  const bad = { ...document, paths: { '/x': { get: { parameters: 1 } } } };
+  t.notOk((await new Validator().validate(bad)).valid, 'the validator finds faults');
+});
+
+for (const operation of operations) {
+  const { method, path, responses } = operation;
+  t.test(`the example of ${method} ${path}`, async (t) => {
+    const { status, body } = await tryExample(operation, await emptyDaemon());
+    t.equal(status, operation['x-example-status'], JSON.stringify(body));
+    const declared = responses[status]?.content?.['application/json'];
+    if (declared === undefined) {
+      t.equal(body, undefined, 'an answer without a body');
+      return;
+    }
+    t.strictSame(checker.problems(declared.schema, body), []);
+    t.strictSame(checker.problems(declared.schema, declared.example), [], 'the documented answer');
+    const request = operation.requestBody?.content['application/json'];
+    if (request !== undefined) t.strictSame(checker.problems(request.schema, request.example), []);
+  });
+}
+
+t.test('an answer that is not as declared is found', async (t) => {
+  const schema = { $ref: '#/components/schemas/Pool' };
+  t.strictSame(checker.problems(schema, { name: 'p', ratePerSec: null, burst: 0, version: 1 }), [
+    '/burst must be >= 1',
+    '/burst must be null',
+    '/burst must match a schema in anyOf',
+  ]);
+  t.match(checker.problems(schema, { name: 'p', ratePerSec: null, burst: 1 }), [/version/]);
+});
+
+t.test('errors are answered as declared', async (t) => {
+  const send = await emptyDaemon();
+  const error = { $ref: '#/components/schemas/Error' };
+  for (const [call, status, body] of [
+    ['GET /v1/tenants/nobody', 404],
+    ['PUT /v1/senders/acme/1', 400, { pool: 'nowhere' }],
+    ['GET /v1/audit?kind=x', 400],
+    ['POST /v1/sets/nowhere/pause', 404],
+    ['DELETE /v1/sets/default', 409],
+  ] as const) {
+    const [method = '', path = ''] = call.split(' ');
+    const answer = await send(method, path, body);
+    t.equal(answer.status, status, call);
+    t.strictSame(checker.problems(error, answer.body), [], call);
+  }
+});
