@@ -12,11 +12,12 @@ export interface RemoteOptions {
 }
 
 export interface ApiRequest {
-  readonly method?: 'GET' | 'PUT' | 'DELETE';
+  readonly method?: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Segments, encoded here. */
   readonly path: readonly string[];
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
+  readonly timeoutMs?: number;
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -43,7 +44,8 @@ export class ApiClient {
   }
 
   /** @returns the JSON answer; an empty object when there is none. @throws CliError */
-  async request({ method = 'GET', path, query = {}, body }: ApiRequest): Promise<JsonObject> {
+  async request(request: ApiRequest): Promise<JsonObject> {
+    const { method = 'GET', path, query = {}, body, timeoutMs = TIMEOUT_MS } = request;
     const url = new URL(`${this.url}/${path.map(encodeURIComponent).join('/')}`);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(name, value);
@@ -53,7 +55,7 @@ export class ApiClient {
     const response = await this.#fetch(url, {
       method,
       headers,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

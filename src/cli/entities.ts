@@ -1,8 +1,8 @@
-// ls, get, put and rm of destinations, sets and tenants.
+// ls, get, put and rm of entities; pause, resume and drain.
 import { readFileSync } from 'node:fs';
 import { ApiClient, type JsonObject, type RemoteOptions } from './api-client.ts';
 import { CliError, EXIT } from './cli-error.ts';
-import { type EntityWord, fieldsOf } from './entity-fields.ts';
+import { type EntityWord, fieldsOf, PAUSABLE_WORDS, pathOf } from './entity-fields.ts';
 import { formatFields, printJson, printLine, printNote, tableOf } from './output.ts';
 
 export interface ListOptions extends RemoteOptions {
@@ -35,7 +35,8 @@ export async function getEntity(
   name: string,
   options: RemoteOptions,
 ): Promise<void> {
-  show(await new ApiClient(options).request({ path: ['v1', `${word}s`, name] }), options);
+  const path = entityPath(word, name);
+  show(await new ApiClient(options).request({ path }), options);
 }
 
 /** Replaces the resource with what the flags and the JSON body say, the flags winning. */
@@ -45,7 +46,7 @@ export async function putEntity(
   options: PutOptions,
 ): Promise<void> {
   const api = new ApiClient(options);
-  const path = ['v1', `${word}s`, name];
+  const path = entityPath(word, name);
   const kept = options.keep ? await api.request({ path }) : {};
   const given = options.jsonBody === undefined ? {} : parseBody(options.jsonBody);
   const flags: Record<string, unknown> = {};
@@ -61,10 +62,36 @@ export async function removeEntity(
   name: string,
   options: RemoteOptions,
 ): Promise<void> {
-  const path = ['v1', `${word}s`, name];
+  const path = entityPath(word, name);
   await new ApiClient(options).request({ method: 'DELETE', path });
   if (options.json) printJson({ deleted: name });
   else printLine(`The ${word} ${name} is deleted.`);
+}
+
+/** pause, resume or drain of one resource. */
+export async function changeState(
+  verb: 'pause' | 'resume' | 'drain',
+  kind: string,
+  name: string,
+  options: RemoteOptions,
+): Promise<void> {
+  const word = PAUSABLE_WORDS.find((each) => each === kind);
+  if (word === undefined) {
+    throw new CliError(EXIT.usage, `${verb} takes a ${PAUSABLE_WORDS.join(', ')}, not a ${kind}.`, {
+      hint: `For example fairlead ${verb} destination sms-de.`,
+    });
+  }
+  const path = [...entityPath(word, name), verb];
+  show(await new ApiClient(options).request({ method: 'POST', path }), options);
+}
+
+function entityPath(word: EntityWord, name: string): readonly string[] {
+  if (word === 'sender' && !name.includes('/')) {
+    throw new CliError(EXIT.usage, `A sender is named tenant/sender, received ${name}.`, {
+      hint: 'For example acme/4930.',
+    });
+  }
+  return pathOf(word, name);
 }
 
 function show(answer: JsonObject, options: RemoteOptions): void {

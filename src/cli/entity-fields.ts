@@ -1,6 +1,9 @@
 // The fields of the resources as flags. The daemon checks their values; here only their types are told apart.
 
-export type EntityWord = 'destination' | 'set' | 'tenant';
+export type EntityWord = 'destination' | 'set' | 'tenant' | 'sender' | 'pool';
+
+/** Those that can be paused and drained. */
+export const PAUSABLE_WORDS = ['destination', 'set', 'tenant', 'sender'] as const;
 
 export interface EntityField {
   readonly name: string;
@@ -16,90 +19,93 @@ const number = (text: string): unknown => {
   return text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
 };
 const word = (text: string): unknown => text;
+const wordOrNone = (text: string): unknown => (text === 'none' ? null : text);
 const truth = (text: string): unknown => (text === 'true' ? true : text === 'false' ? false : text);
+/** `0,0.1,0.2`, or `none`. */
+const numbers = (text: string): unknown =>
+  text === 'none' ? null : text.split(',').map((part) => number(part));
 
-const quota: readonly EntityField[] = [
-  {
-    name: 'ratePerSec',
-    flag: '--rate-per-sec <n>',
-    meaning: 'messages a second, or none',
-    parse: number,
-  },
-  { name: 'burst', flag: '--burst <n>', meaning: 'messages at once after a rest', parse: number },
-  {
-    name: 'inFlightMax',
-    flag: '--in-flight-max <n>',
-    meaning: 'messages in flight, or none',
-    parse: number,
-  },
+/** The flag is the field's name in kebab case; `value` is what it takes. */
+function field(
+  name: string,
+  value: string,
+  parse: EntityField['parse'],
+  meaning: string,
+): EntityField {
+  const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return { name, flag: `--${kebab} <${value}>`, meaning, parse };
+}
+
+const rate: readonly EntityField[] = [
+  field('ratePerSec', 'n', number, 'messages a second, or none'),
+  field('burst', 'n', number, 'messages at once after a rest'),
 ];
-const weight: EntityField = {
-  name: 'weight',
-  flag: '--weight <n>',
-  meaning: 'share among its siblings, 1 to 10000 (100)',
-  parse: number,
-};
-const paused: EntityField = {
-  name: 'paused',
-  flag: '--paused <bool>',
-  meaning: 'true: nothing of it is handed out',
-  parse: truth,
-};
+const quota: readonly EntityField[] = [
+  ...rate,
+  field('inFlightMax', 'n', number, 'messages in flight, or none'),
+];
+const weight = field('weight', 'n', number, 'share among its siblings, 1 to 10000 (100)');
+const paused = field('paused', 'bool', truth, 'true: nothing of it is sent');
+const refuseNew = field('refuseNew', 'bool', truth, 'true: new work is refused');
 
 const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
   destination: [
     ...quota,
-    {
-      name: 'leaseMs',
-      flag: '--lease-ms <ms>',
-      meaning: 'time a gateway has for an outcome (30000)',
-      parse: number,
-    },
-    {
-      name: 'attemptsMax',
-      flag: '--attempts-max <n>',
-      meaning: 'attempts before a message fails (16)',
-      parse: number,
-    },
-    {
-      name: 'onDoubt',
-      flag: '--on-doubt <what>',
-      meaning: 'after a crash, for what was in flight: redeliver or fail',
-      parse: word,
-    },
-    { name: 'fairBy', flag: '--fair-by <what>', meaning: 'auto, cost or time', parse: word },
-    {
-      name: 'shardKey',
-      flag: '--shard-key <key>',
-      meaning: 'destinations with one key share a shard; fixed at the first PUT',
-      parse: word,
-    },
+    field('leaseMs', 'ms', number, 'time a gateway has for an outcome (30000)'),
+    field('attemptsMax', 'n', number, 'attempts before a message is a dead letter (16)'),
+    field('onDoubt', 'what', word, 'after a crash, for what was in flight: redeliver or fail'),
+    field('fairBy', 'what', word, 'auto, cost or time'),
+    field(
+      'shardKey',
+      'key',
+      word,
+      'destinations with one key share a shard; fixed when it is made',
+    ),
     paused,
+    field('retryBaseMs', 'ms', number, 'pause before the second attempt; it doubles (1000)'),
+    field('retryMaxMs', 'ms', number, 'longest pause between attempts (600000)'),
+    field('retryJitter', 'part', number, 'part of the pause by which it varies, 0 to 1 (0.2)'),
+    field('validityMs', 'ms', number, 'how long a message may wait that does not say (36000000)'),
+    refuseNew,
+    field('admission', 'what', word, 'refuse what would expire before its turn: off, shadow, on'),
   ],
   set: [
     weight,
     ...quota,
-    { name: 'order', flag: '--order <what>', meaning: 'fifo or strict', parse: word },
-    {
-      name: 'borrowMax',
-      flag: '--borrow-max <n>',
-      meaning: 'only none yet: no cap on borrowing',
-      parse: number,
-    },
+    field('order', 'what', word, 'fifo or strict'),
+    field('borrowMax', 'part', number, 'most above its share, as part of that share, or none'),
+    paused,
+    refuseNew,
+    field('policy', 'what', word, 'fair or shuffle'),
+    field('slots', 'n', number, 'of the policy shuffle: slots that tenants share (64)'),
+    field('hand', 'n', number, 'of the policy shuffle: slots of one tenant (4)'),
   ],
   tenant: [
-    {
-      name: 'set',
-      flag: '--set <name>',
-      meaning: 'tenant set it belongs to (default)',
-      parse: word,
-    },
+    field('set', 'name', word, 'tenant set it belongs to (default)'),
     weight,
     ...quota,
     paused,
+    refuseNew,
+    field('levelFloors', 'list', numbers, 'least part of each service level: 0,0.1,0.2; or none'),
+    field('waitingMax', 'n', number, 'messages that may wait at one destination, or none'),
+    field('waitingBytesMax', 'n', number, 'bytes that may wait at one destination, or none'),
   ],
+  sender: [
+    ...quota,
+    field('pool', 'name', wordOrNone, 'pool whose rate it shares, or none'),
+    paused,
+    refuseNew,
+  ],
+  pool: rate,
 };
 
 export function fieldsOf(word: EntityWord): readonly EntityField[] {
   return fields[word];
+}
+
+/** Path of one resource: a sender is named `tenant/sender`. */
+export function pathOf(word: EntityWord, name: string): readonly string[] {
+  const slash = word === 'sender' ? name.indexOf('/') : -1;
+  const names = slash < 0 ? [name] : [name.slice(0, slash), name.slice(slash + 1)];
+  return ['v1', `${word}s`, ...names];
 }

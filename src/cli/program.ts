@@ -94,6 +94,30 @@ function addOperatorCommands(program: Command): void {
   addEntityCommands(program, 'destination', 'sms-de --rate-per-sec 100 --burst 10');
   addEntityCommands(program, 'set', 'gold --weight 900');
   addEntityCommands(program, 'tenant', 'acme --set gold');
+  addEntityCommands(program, 'sender', 'acme/4930 --pool campaign');
+  addEntityCommands(program, 'pool', 'campaign --rate-per-sec 50');
+  addStateCommands(program);
+
+  remote(program.command('apply'))
+    .description('bring all entities to what a TOML or JSON file says; shows the difference first')
+    .argument(
+      '<file>',
+      'tables [destinations.NAME], [sets.NAME], …; - reads JSON from standard input',
+    )
+    .option('--dry-run', 'only show the difference')
+    .option('--prune', 'delete what the file does not have')
+    .addHelpText(
+      'after',
+      examples(['fairlead apply entities.toml --dry-run', 'fairlead apply entities.toml --prune']),
+    )
+    .action(async (file, options) => (await import('./apply.ts')).applyFile(file, options));
+
+  paged(remote(program.command('audit')))
+    .description('show who changed which entity, newest first')
+    .option('--kind <kind>', 'destination, set, tenant, sender or pool')
+    .option('--name <name>', 'of the entity; a sender’s is tenant/sender')
+    .addHelpText('after', examples(['fairlead audit --kind tenant --name acme']))
+    .action(async (options) => (await import('./audit.ts')).showAudit(options));
 
   paged(remote(program.command('explain')))
     .description('show the queues of a destination and why the last ones were picked')
@@ -105,6 +129,26 @@ function addOperatorCommands(program: Command): void {
   remote(program.command('status'))
     .description('show how the daemon is')
     .action(async (options) => (await import('./status.ts')).showStatus(options));
+}
+
+function addStateCommands(program: Command): void {
+  for (const [verb, meaning] of [
+    ['pause', 'stop sending; new work is still taken'],
+    ['resume', 'send and take new work again'],
+    ['drain', 'refuse new work and send what waits'],
+  ] as const) {
+    remote(program.command(verb))
+      .description(meaning)
+      .argument('<kind>', 'destination, set, tenant or sender')
+      .argument('<name>', 'its name; a sender’s is tenant/sender')
+      .addHelpText(
+        'after',
+        examples([`fairlead ${verb} destination sms-de`, `fairlead ${verb} sender acme/4930`]),
+      )
+      .action(async (kind, name, options) =>
+        (await import('./entities.ts')).changeState(verb, kind, name, options),
+      );
+  }
 }
 
 function addEntityCommands(program: Command, word: EntityWord, example: string): void {
