@@ -8,6 +8,7 @@ import {
   messageOptionsOf,
   moment,
 } from '../../src/cli/message-flags.ts';
+import { runCli } from './run-cli.ts';
 
 function optionsOf(args: readonly string[]): ReturnType<typeof messageOptionsOf> {
   const command = addMessageFlags(new Command().exitOverride().configureOutput({ writeErr() {} }));
@@ -31,6 +32,16 @@ t.test('all flags', async (t) => {
     tag: 'spring',
   });
   t.equal(optionsOf([]), undefined);
+});
+
+t.test('an idempotency key is for one message', async (t) => {
+  for (const payloads of [['a', 'b'], ['-'], [], ['a', '--count', '2']]) {
+    const result = await runCli(['publish', 'd', ...payloads, '--idempotency-key', 'k']);
+    t.match(result, { code: 64, stderr: /is for one message/ }, payloads.join(' '));
+  }
+  const env = { FAIRLEAD_URL: 'http://127.0.0.1:9', FAIRLEAD_TOKEN: 'x' };
+  t.match(await runCli(['publish', 'd', 'a', '--idempotency-key', 'k'], { env }), { code: 69 });
+  t.match(await runCli(['publish', 'd', 'a', '--level', 'x'], { env }), { code: 64 });
 });
 
 t.test('times', async (t) => {
