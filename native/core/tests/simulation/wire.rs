@@ -16,7 +16,7 @@ pub struct Publishing<'a> {
     pub recipient: &'a str,
     pub payload: &'a [u8],
     pub as_str: bool,
-    /// What follows the payload: 0 nothing, 1 nil, 2 an empty map, 3 an option.
+    /// What follows the payload: 0 nothing, 1 nil, 2 an empty map, 3 an option out of range.
     pub options: u8,
 }
 
@@ -55,8 +55,8 @@ pub fn publish(id: u32, destination: &str, messages: &[Publishing<'_>]) -> Vec<u
             0 => {}
             1 => write_nil(&mut out),
             2 => out.push(0x80),
-            // A key that is not supported.
-            _ => out.extend_from_slice(&[0x81, 0xa2, b'a', b't', 0x05]),
+            // No cost.
+            _ => out.extend_from_slice(&[0x81, 0xa1, b'c', 0x00]),
         }
     }
     out
