@@ -1,8 +1,10 @@
 // The document against the rules of OpenAPI 3.1, and every example in it against a real daemon.
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import t from 'tap';
+import { ENTITY_KINDS, SCHEMAS } from '../../src/dispatch/entity-schemas.ts';
 import { auth, start } from '../support/in-process-daemon.ts';
 import {
   type OpenApiDocument,
@@ -79,6 +81,25 @@ for (const operation of operations) {
     if (request !== undefined) t.strictSame(checker.problems(request.schema, request.example), []);
   });
 }
+
+t.test('docs/rest.md has every route and every field with its default', async (t) => {
+  const text = readFileSync(new URL('../../docs/rest.md', import.meta.url), 'utf8');
+  for (const { method, path } of operations) t.ok(text.includes(`| ${method} ${path} |`), path);
+  const listed = [...text.matchAll(/^\| (GET|PUT|POST|DELETE) (\S+) \|/gm)];
+  t.equal(listed.length, operations.length, 'no route that is not there');
+  for (const kind of ENTITY_KINDS) {
+    const heading = `${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
+    const table = text.split(`**${heading}**`)[1]?.split('\n\n')[1] ?? '';
+    const rows = [...table.matchAll(/^\| (\w+) \| (.+?) \|/gm)].slice(1);
+    const defaults: Record<string, unknown> = { shardKey: 'its name', ...SCHEMAS[kind].parse({}) };
+    const fields = Object.keys(SCHEMAS[kind].shape);
+    t.strictSame(
+      rows.map(([, field, value]) => `${field} ${value}`),
+      fields.map((field) => `${field} ${defaults[field]}`),
+      kind,
+    );
+  }
+});
 
 t.test('an answer that is not as declared is found', async (t) => {
   const schema = { $ref: '#/components/schemas/Pool' };
