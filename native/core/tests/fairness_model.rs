@@ -10,7 +10,7 @@
 mod support;
 
 use fairlead_core::tree::{
-    Charge, FairBy, Limits, NodeConfig, NodeId, NodeKind, ROOT, Tree, TreeConfig,
+    Charge, FairBy, Limits, NodeConfig, NodeId, NodeKind, Picked, ROOT, Tree, TreeConfig,
 };
 use proptest::prelude::*;
 use support::Random;
@@ -26,6 +26,9 @@ struct Model {
     due: u32,
     held: u32,
     in_flight: u32,
+    /// Of a level.
+    rank: Option<u8>,
+    floor: f32,
 }
 
 /// A tree, its model, and the operations that change both.
@@ -65,6 +68,8 @@ impl Pair {
             due: 0,
             held: 0,
             in_flight: 0,
+            rank: None,
+            floor: 0.0,
         };
         Self {
             tree,
@@ -84,6 +89,36 @@ impl Pair {
         (!of.is_empty()).then(|| of[self.random.below(of.len() as u64) as usize])
     }
 
+    /// Rank 0…3 is that of a new sibling of `parent`'s levels; the tree wants different ones.
+    fn free_rank(&mut self, parent: NodeId) -> Option<u8> {
+        let used: Vec<u8> = self
+            .children(parent)
+            .filter_map(|id| self.nodes[id as usize].rank)
+            .collect();
+        (0..4).find(|rank| !used.contains(rank))
+    }
+
+    fn children(&self, parent: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let is = move |id: &NodeId| {
+            let node = &self.nodes[*id as usize];
+            node.kind.is_some() && node.parent == parent && *id != ROOT
+        };
+        (0..self.nodes.len() as NodeId).filter(is)
+    }
+
+    /// Under which queues can be: a tenant without levels, or a level.
+    fn any_home(&mut self) -> Option<NodeId> {
+        let fits = |id: &NodeId| match self.nodes[*id as usize].kind {
+            Some(NodeKind::Level) => true,
+            Some(NodeKind::Tenant) => !self
+                .children(*id)
+                .any(|of| self.nodes[of as usize].rank.is_some()),
+            _ => false,
+        };
+        let homes: Vec<_> = (1..self.nodes.len() as NodeId).filter(fits).collect();
+        (!homes.is_empty()).then(|| homes[self.random.below(homes.len() as u64) as usize])
+    }
+
     fn node_config(&mut self) -> NodeConfig {
         let in_flight_max = (self.random.below(4) == 0).then(|| 1 + self.random.below(4) as u32);
         let weight = [1, 10, 100, 1_000, 10_000][self.random.below(5) as usize];
@@ -95,6 +130,7 @@ impl Pair {
                 ..Limits::default()
             },
             paused,
+            floor: [0.0, 0.05, 0.1, 0.16][self.random.below(4) as usize],
             ..NodeConfig::default()
         }
     }
@@ -128,14 +164,22 @@ impl Pair {
             NodeKind::Tenant,
             NodeKind::Queue,
             NodeKind::Queue,
-        ][self.random.below(4) as usize];
+            NodeKind::Level,
+        ][self.random.below(5) as usize];
         let parent = match kind {
             NodeKind::Set => Some(ROOT),
             NodeKind::Tenant => self.any(NodeKind::Set),
-            NodeKind::Queue | NodeKind::Level => self.any(NodeKind::Tenant),
+            NodeKind::Level => self.any(NodeKind::Tenant),
+            NodeKind::Queue => self.any_home(),
         };
         let Some(parent) = parent else { return };
-        let config = self.node_config();
+        let mut config = self.node_config();
+        let mut rank = None;
+        if kind == NodeKind::Level {
+            rank = self.free_rank(parent);
+            let Some(rank) = rank else { return };
+            config.rank = rank;
+        }
         let id = self.tree.add(parent, kind, config, self.now);
         let node = Model {
             parent,
@@ -147,6 +191,8 @@ impl Pair {
             due: 0,
             held: 0,
             in_flight: 0,
+            rank,
+            floor: if rank == Some(0) { 0.0 } else { config.floor },
         };
         if id as usize == self.nodes.len() {
             self.nodes.push(node);
@@ -157,19 +203,38 @@ impl Pair {
             );
             self.nodes[id as usize] = node;
         }
+        if kind == NodeKind::Level {
+            // The tenant gets levels: its own queues move under one.
+            let queue = |id: &NodeId| self.nodes[*id as usize].kind == Some(NodeKind::Queue);
+            let queues: Vec<_> = self.children(parent).filter(queue).collect();
+            for queue in queues {
+                self.tree.check();
+                self.move_to(queue, id);
+            }
+        }
     }
 
     fn configure(&mut self) {
-        let kind =
-            [NodeKind::Set, NodeKind::Tenant, NodeKind::Queue][self.random.below(3) as usize];
+        let kind = [
+            NodeKind::Set,
+            NodeKind::Tenant,
+            NodeKind::Queue,
+            NodeKind::Level,
+        ][self.random.below(4) as usize];
         let Some(id) = self.any(kind) else { return };
         match self.random.below(3) {
             0 => {
-                let config = self.node_config();
+                let mut config = self.node_config();
+                if let Some(rank) = self.nodes[id as usize].rank {
+                    config.rank = rank;
+                }
                 self.tree.configure_node(id, config, self.now);
                 let node = &mut self.nodes[id as usize];
                 node.paused = config.paused;
                 node.cap = config.limits.in_flight_max.unwrap_or(u32::MAX);
+                if config.rank > 0 {
+                    node.floor = config.floor;
+                }
             }
             1 => {
                 let until = self.now + self.random.below(3_000);
@@ -179,32 +244,36 @@ impl Pair {
             }
             _ => {
                 let to = match kind {
-                    NodeKind::Set => return,
+                    NodeKind::Set | NodeKind::Level => return,
                     NodeKind::Tenant => self.any(NodeKind::Set),
-                    NodeKind::Queue | NodeKind::Level => self.any(NodeKind::Tenant),
+                    NodeKind::Queue => self.any_home(),
                 };
                 let Some(to) = to else { return };
-                let Model {
-                    due,
-                    held,
-                    in_flight,
-                    ..
-                } = self.nodes[id as usize];
-                let old = self.nodes[id as usize].parent;
-                self.each(old, |node| {
-                    node.due -= due;
-                    node.held -= held;
-                    node.in_flight -= in_flight;
-                });
-                self.nodes[id as usize].parent = to;
-                self.each(to, |node| {
-                    node.due += due;
-                    node.held += held;
-                    node.in_flight += in_flight;
-                });
-                self.tree.move_to(id, to, self.now);
+                self.move_to(id, to);
             }
         }
+    }
+
+    fn move_to(&mut self, id: NodeId, to: NodeId) {
+        let Model {
+            due,
+            held,
+            in_flight,
+            parent: old,
+            ..
+        } = self.nodes[id as usize];
+        self.each(old, |node| {
+            node.due -= due;
+            node.held -= held;
+            node.in_flight -= in_flight;
+        });
+        self.nodes[id as usize].parent = to;
+        self.each(to, |node| {
+            node.due += due;
+            node.held += held;
+            node.in_flight += in_flight;
+        });
+        self.tree.move_to(id, to, self.now);
     }
 
     /// One random change of a queue.
@@ -250,33 +319,93 @@ impl Pair {
         }
     }
 
+    /// Best of those that are ready: their scores compared from the left, but levels by rule 8.
+    fn best(&self, ready: &[NodeId]) -> Option<NodeId> {
+        let scores: Vec<_> = ready
+            .iter()
+            .map(|id| {
+                let said = self.tree.explain(*id, self.now);
+                assert!(said.eligible, "{id} is ready and not eligible");
+                said.score
+            })
+            .collect();
+        let mut left: Vec<usize> = (0..ready.len()).collect();
+        let mut depth = 0;
+        while left.len() > 1 {
+            let at = |of: usize| scores[of][depth];
+            let order = |of: &usize| {
+                let score = at(*of);
+                let Some(level) = score.level else {
+                    return (score.debt, 0.0, score.tie);
+                };
+                let node = &self.nodes[score.node as usize];
+                assert_eq!(node.rank, Some(level.rank));
+                assert!((level.floor - f64::from(node.floor)).abs() < 1e-6);
+                let rank = f64::from(level.rank);
+                if level.floor > 0.0 && level.lead <= 0.0 {
+                    (f64::MIN, level.lead, rank as u64)
+                } else {
+                    (rank, 0.0, 0)
+                }
+            };
+            let best = left
+                .iter()
+                .map(order)
+                .min_by(|one, other| one.partial_cmp(other).expect("numbers"))?;
+            left.retain(|of| order(of) == best);
+            depth += 1;
+        }
+        left.first().map(|of| ready[*of])
+    }
+
     /// Picks, and checks that the queue has the best score of all that are ready (rule 12) and that
-    /// one is picked whenever one is ready.
+    /// one is picked whenever one is ready. Now and then the best ones are vetoed: then it is the
+    /// next one's turn, until none is left.
     fn pick(&mut self) {
         self.tree.wake(self.now);
         let ready = |id: &NodeId| self.ready(*id);
-        let score = |id: NodeId| -> Vec<(f64, u64)> {
-            let said = self.tree.explain(id, self.now);
-            assert!(said.eligible, "{id} is ready and not eligible");
-            said.score
-                .iter()
-                .map(|level| (level.debt, level.tie))
-                .collect()
-        };
-        let ready: Vec<_> = (1..self.nodes.len() as NodeId).filter(ready).collect();
+        let mut ready: Vec<_> = (1..self.nodes.len() as NodeId).filter(ready).collect();
         assert_eq!(self.tree.can_pick(), !ready.is_empty());
-        let best = ready.iter().map(|id| (score(*id), *id));
-        let best = best.min_by(|one, other| one.0.partial_cmp(&other.0).expect("numbers"));
-        let picked = self.tree.pick(self.now);
-        assert_eq!(picked.map(|picked| picked.queue), best.map(|best| best.1));
-        if let Some(picked) = picked {
-            self.flights.push((picked.queue, picked.charge, self.now));
-            self.picks.push(picked.queue);
-            self.each(picked.queue, |node| {
-                node.due -= 1;
-                node.in_flight += 1;
-            });
+        let most = self.random.below(8).saturating_sub(4) as usize;
+        let until = self.now + 1 + self.random.below(2_000);
+        let mut expected = Vec::new();
+        while let Some(best) = self.best(&ready).filter(|_| expected.len() <= most) {
+            ready.retain(|id| *id != best);
+            expected.push(best);
         }
+        let mut asked = Vec::new();
+        let picked = if most == 0 {
+            self.tree.pick(self.now)
+        } else {
+            self.tree.pick_where(self.now, |queue, cost| {
+                assert_eq!(cost, 1);
+                asked.push(queue);
+                (asked.len() <= most).then_some(until)
+            })
+        };
+        for queue in asked.iter().take(most) {
+            let node = &mut self.nodes[*queue as usize];
+            node.rest_until = node.rest_until.max(until);
+        }
+        assert_eq!(
+            picked.map(|picked| picked.queue),
+            expected.get(most).copied()
+        );
+        if most > 0 {
+            assert_eq!(asked, expected);
+        }
+        if let Some(picked) = picked {
+            self.served(picked);
+        }
+    }
+
+    fn served(&mut self, picked: Picked) {
+        self.flights.push((picked.queue, picked.charge, self.now));
+        self.picks.push(picked.queue);
+        self.each(picked.queue, |node| {
+            node.due -= 1;
+            node.in_flight += 1;
+        });
     }
 
     fn land(&mut self) {

@@ -9,41 +9,8 @@
 #[path = "support/tree.rs"]
 mod support;
 
-use fairlead_core::tree::{Limits, NodeConfig, NodeKind, ROOT, TIMER_SLACK_US, Tree};
-use support::{Random, SECOND, config, rated, serve};
-
-/// Checks all windows of a stream at once: count(i..=j) ≤ depth + rate·(tⱼ − tᵢ).
-struct Windows {
-    rate: f64,
-    depth: f64,
-    count: f64,
-    /// Smallest of (messages before i) − rate·tᵢ.
-    low: f64,
-}
-
-impl Windows {
-    fn new(rate: f64, burst: f64) -> Self {
-        let depth = burst + rate * TIMER_SLACK_US as f64 / 1e6;
-        Self {
-            rate,
-            depth,
-            count: 0.0,
-            low: f64::INFINITY,
-        }
-    }
-
-    fn add(&mut self, now_us: u64, cost: f64, seed: u64) {
-        let line = self.rate * now_us as f64 / 1e6;
-        self.low = self.low.min(self.count - line);
-        self.count += cost;
-        let most = self.count - line - self.low;
-        assert!(
-            most <= self.depth + 1e-6,
-            "seed {seed}: {most} in a window of depth {}",
-            self.depth
-        );
-    }
-}
+use fairlead_core::tree::{Limits, NodeConfig, NodeKind, ROOT, Tree};
+use support::{Random, SECOND, Windows, config, rated, serve};
 
 const RATES: [f64; 5] = [10.0, 100.0, 1_000.0, 5_000.0, 1_234.5];
 

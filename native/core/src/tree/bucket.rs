@@ -1,8 +1,8 @@
 //! Rule 9: a bucket as GCRA in integers of 2⁻³² µs, so that 3,000,000 a second is exact to 10⁻⁹.
 //!
-//! In any window Δ it lets through at most depth + rate·Δ, with depth = max(1, burst) + rate·5 ms.
-//! The 5 ms are the slack of the timers that wake the owner: without them a burst of 1 and timers
-//! of 1 ms turn 1,000 a second into 588.
+//! In any window Δ it lets through at most depth + rate·Δ, with depth = max(burst, largest cost of a
+//! message) + rate·5 ms. The 5 ms are the slack of the timers that wake the owner: without them a
+//! burst of 1 and timers of 1 ms turn 1,000 a second into 588.
 
 use super::node::Limits;
 
@@ -14,6 +14,7 @@ const RATE_PER_SEC_MAX: f64 = 1e9;
 
 /// 1 µs in the unit of tags and bucket times.
 pub(super) const MICROSECOND: u128 = 1 << 32;
+const SLACK: u128 = TIMER_SLACK_US as u128 * MICROSECOND;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
@@ -33,7 +34,7 @@ impl Bucket {
             .clamp(RATE_PER_SEC_MIN, RATE_PER_SEC_MAX);
         let interval = (1e6 / rate * MICROSECOND as f64).ceil() as u128 + 1;
         let burst = u128::from(limits.burst.max(1));
-        let depth = burst * interval + u128::from(TIMER_SLACK_US) * MICROSECOND;
+        let depth = burst * interval + SLACK;
         Some(Self {
             interval,
             depth,
@@ -45,10 +46,12 @@ impl Bucket {
         1e6 * MICROSECOND as f64 / self.interval as f64
     }
 
-    /// First time at which `cost` may go, µs. A cost above the depth goes when the bucket is full.
+    /// First time at which `cost` may go, µs. For a cost above the burst the bucket is as deep as the
+    /// cost: it goes when the bucket is full, but for the slack.
     pub fn ready_us(&self, cost: u32) -> u64 {
-        let need = (u128::from(cost) * self.interval).min(self.depth);
-        let at = (self.full_at + need).saturating_sub(self.depth);
+        let need = u128::from(cost) * self.interval;
+        let depth = self.depth.max(need + SLACK);
+        let at = (self.full_at + need).saturating_sub(depth);
         u64::try_from(at.div_ceil(MICROSECOND)).unwrap_or(u64::MAX)
     }
 

@@ -13,7 +13,6 @@ impl Tree {
             if first.key > now_us {
                 return;
             }
-            self.set_timer(first.node, None);
             self.refresh(first.node, now_us);
         }
     }
@@ -62,8 +61,8 @@ impl Tree {
         self.refresh(ROOT, now_us);
     }
 
-    /// Cost of the queue's next message, from 1; a bucket less deep lets it pass when it is full.
-    /// Buckets above the queue wait for it too: none lets through more than max(depth, cost) + rate·Δ.
+    /// Cost of the queue's next message, from 1. Its bucket, and those above it, let it pass only
+    /// when they are ready for all of it.
     pub fn set_head_cost(&mut self, queue: NodeId, cost: u32, now_us: u64) {
         let now_us = self.advance(now_us);
         let cost = cost.max(1);
@@ -92,6 +91,7 @@ impl Tree {
     /// Puts one node into its parent's heap, by its key of now, or out of it.
     pub(super) fn place(&mut self, id: NodeId, now_us: u64) -> bool {
         let (is, wake_us) = self.standing(id, now_us);
+        let waited = self.nodes[id as usize].timed;
         self.set_timer(id, wake_us);
         let node = &mut self.nodes[id as usize];
         let was = node.eligible;
@@ -104,13 +104,18 @@ impl Tree {
         if level && is && !was {
             self.level_arrives(id);
         }
+        let lag = if parent == ROOT && is && !was {
+            self.lag_kept(id, waited)
+        } else {
+            0
+        };
         let family = self.nodes[parent as usize].family as usize;
         let family = &mut self.families[family];
         let node = &mut self.nodes[id as usize];
         match (was, is) {
             (false, true) => {
                 if !level {
-                    node.catch_up(family.v);
+                    node.catch_up(family.v.saturating_sub(lag));
                 }
                 let key = (node.tag, node.tie);
                 let entry = Entry {

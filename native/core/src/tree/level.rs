@@ -6,7 +6,7 @@
 //! Two things were found by simulation. A service that a level gets because those above have nothing
 //! does not move T: else a level of 10 % that had been alone for 1,000 messages got nothing in the
 //! next 9,000. And T is held to U only when a level becomes eligible, not at each service: else a
-//! floor of 10 % of messages of cost 1 came out at 6 % beside messages of cost 8.
+//! floor of 10 % of messages of cost 1 came out at 7.7 % beside messages of cost 8.
 //!
 //! What is decided here is written into the keys of the levels: (0, order). So the heap of a tenant
 //! with levels is used like any other, and trees without levels pay nothing.
@@ -109,7 +109,8 @@ impl Levels {
         floor
     }
 
-    /// A service turned out to cost `units` more or, negative, less. T gains nothing below U.
+    /// A service turned out to cost `units` more or, negative, less. However many are taken back at
+    /// once, T comes to lie before U by no more than one of them.
     fn correct(&mut self, node: NodeId, units: i128, floor: bool) {
         self.served = self.served.saturating_add_signed(units);
         let served = self.served;
@@ -122,10 +123,8 @@ impl Levels {
         level.clock = if units >= 0 {
             level.clock + step
         } else {
-            level
-                .clock
-                .saturating_sub(step)
-                .max(level.clock.min(served))
+            let least = level.clock.min(served.saturating_sub(step));
+            level.clock.saturating_sub(step).max(least)
         };
     }
 
@@ -198,6 +197,8 @@ impl Tree {
             let family = self.family_of_mut(parent);
             let at = std::mem::replace(&mut family.levels, NONE);
             self.free_levels.push(at);
+        } else {
+            self.order_levels(parent);
         }
     }
 

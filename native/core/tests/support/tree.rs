@@ -1,7 +1,9 @@
 //! Helpers of the fairness tests: seeded numbers, and trees made in one call.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::cast_precision_loss)]
 
-use fairlead_core::tree::{FairBy, Limits, NodeConfig, NodeId, NodeKind, ROOT, Tree, TreeConfig};
+use fairlead_core::tree::{
+    FairBy, Limits, NodeConfig, NodeId, NodeKind, ROOT, TIMER_SLACK_US, Tree, TreeConfig,
+};
 
 /// Splitmix64: small, seeded, the same everywhere.
 pub struct Random(pub u64);
@@ -73,11 +75,69 @@ pub fn tenant(tree: &mut Tree, set: NodeId, of: u32) -> (NodeId, NodeId) {
     )
 }
 
+/// A tenant of a weight with levels of these floors, each with one queue; (tenant, levels, queues).
+pub fn leveled(
+    tree: &mut Tree,
+    set: NodeId,
+    of: u32,
+    floors: &[f32],
+) -> (NodeId, Vec<NodeId>, Vec<NodeId>) {
+    let tenant = tree.add(set, NodeKind::Tenant, weight(of), 0);
+    let add = |(rank, floor): (usize, &f32)| level(tree, tenant, rank as u8, *floor);
+    let levels: Vec<_> = floors.iter().enumerate().map(add).collect();
+    let queue = |level: &NodeId| tree.add(*level, NodeKind::Queue, NodeConfig::default(), 0);
+    let queues = levels.iter().map(queue).collect();
+    (tenant, levels, queues)
+}
+
+/// A level below a tenant.
+pub fn level(tree: &mut Tree, tenant: NodeId, rank: u8, floor: f32) -> NodeId {
+    let config = NodeConfig {
+        rank,
+        floor,
+        ..NodeConfig::default()
+    };
+    tree.add(tenant, NodeKind::Level, config, 0)
+}
+
 /// Picks and settles at once.
 pub fn serve(tree: &mut Tree, now_us: u64) -> Option<NodeId> {
     let picked = tree.pick(now_us)?;
     tree.settle(picked.queue, picked.charge, 0, now_us);
     Some(picked.queue)
+}
+
+/// Checks all windows of a stream at once: count(i..=j) ≤ depth + rate·(tⱼ − tᵢ).
+pub struct Windows {
+    rate: f64,
+    depth: f64,
+    pub count: f64,
+    /// Smallest of (messages before i) − rate·tᵢ.
+    low: f64,
+}
+
+impl Windows {
+    pub fn new(rate: f64, burst: f64) -> Self {
+        let depth = burst + rate * TIMER_SLACK_US as f64 / 1e6;
+        Self {
+            rate,
+            depth,
+            count: 0.0,
+            low: f64::INFINITY,
+        }
+    }
+
+    pub fn add(&mut self, now_us: u64, cost: f64, seed: u64) {
+        let line = self.rate * now_us as f64 / 1e6;
+        self.low = self.low.min(self.count - line);
+        self.count += cost;
+        let most = self.count - line - self.low;
+        assert!(
+            most <= self.depth + 1e-6,
+            "seed {seed}: {most} in a window of depth {}",
+            self.depth
+        );
+    }
 }
 
 /// Jain's index of got/owed: 1 is even.
