@@ -216,6 +216,7 @@ class Daemon implements StartedDaemon {
       durability: config.durability,
       hashKey: directory.hashKey,
       dataId: directory.dataId,
+      memory: config.dispatch,
       configuration: (shard) => encodeConfiguration(entities.changesFor(shard)),
       clock,
       logger,

@@ -58,6 +58,9 @@ export const LIMITS = {
   queuesPerShard: 1_000_000,
   messagesPerQueue: 4_000_000,
   messagesPerShard: 50_000_000,
+  /** Bytes of message bodies that have not ended. Past it: queueFull, shardFull. */
+  bytesPerQueue: 4 * 1024 * MIB,
+  bytesPerShard: 48 * 1024 * MIB,
   retryAfterMsMax: 3_600_000,
   throttleMsMax: 60_000,
   /** Bytes of a batch record before it is cut at the next message. */
@@ -66,6 +69,8 @@ export const LIMITS = {
   cacheBytes: 32 * MIB,
   /** Log records kept before a checkpoint begins by itself. */
   logBytes: 16 * MIB,
+  /** Log records kept behind checkpoints for traces. Past it: the oldest are deleted, and traces are cut. */
+  logKeptBytes: 64 * MIB,
 
   // The life of a message, enforced in the core.
   /** Service levels, 0 the highest; largest cost of a message. Past them: invalidOption. */

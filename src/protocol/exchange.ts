@@ -19,7 +19,7 @@ export {
 export const INPUT_MAGIC = 0x31584c46;
 export const EFFECTS_MAGIC = 0x31464c46;
 export const INPUT_HEADER_BYTES = 16;
-export const EFFECTS_HEADER_BYTES = 152;
+export const EFFECTS_HEADER_BYTES = 248;
 export const ENTRY_HEADER_BYTES = 12;
 
 export const INPUT_OP = {
@@ -70,6 +70,18 @@ export const COUNTER_NAMES = [
   'queues',
   'logBytes',
   'oldestAcceptedMs',
+  'expired',
+  'cancelled',
+  'undelivered',
+  'repeated',
+  'scheduled',
+  'deadLetters',
+  'deadLettersDropped',
+  'endedBytes',
+  'idempotencyKeys',
+  'acceptedThenExpired',
+  'refusedByTime',
+  'refusedWouldHaveMadeIt',
 ] as const;
 export type Counters = Record<(typeof COUNTER_NAMES)[number], number>;
 

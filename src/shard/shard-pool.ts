@@ -15,7 +15,7 @@ import { shardPath } from '../store/data-directory.ts';
 import type { Durability } from '../store/environment.ts';
 import type { FrameSink } from './frame-sink.ts';
 import { ShardPort } from './shard-port.ts';
-import type { ExchangeResult, ExchangeTask, OpenResult, OpenTask } from './tasks.ts';
+import type { ExchangeResult, ExchangeTask, OpenResult, OpenTask, ShardMemory } from './tasks.ts';
 
 export interface ShardPoolOptions {
   /** The data directory. */
@@ -25,6 +25,8 @@ export interface ShardPoolOptions {
   /** 16 bytes; of the data directory, as is `dataId`. */
   hashKey: Uint8Array;
   dataId: string;
+  /** What it remembers; the defaults unless given. */
+  memory?: ShardMemory;
   /** The entities of a shard at start: an exchange input of `configure` entries. */
   configuration: (shard: number) => Uint8Array;
   clock: ProcessClock;
@@ -149,6 +151,7 @@ export class ShardPool {
       bootId: this.#bootId,
       hashKey,
       dataId,
+      memory: memoryOf(this.#options.memory),
       clock: clock.shared,
       configuration: this.#options.configuration(shard),
     };
@@ -170,4 +173,14 @@ export class ShardPool {
     this.#options.logger.fatal({ shard, err: error }, 'shard failed');
     this.#options.onFatal(error);
   }
+}
+
+/** Only its own fields: it is copied to the worker. */
+function memoryOf(memory: ShardMemory | undefined): ShardMemory {
+  return {
+    retentionMs: memory?.retentionMs ?? LIMITS.retentionMs,
+    retentionBytes: memory?.retentionBytes ?? LIMITS.retentionBytes,
+    idempotencyKeysMax: memory?.idempotencyKeysMax ?? LIMITS.idempotencyKeys,
+    deadLettersMax: memory?.deadLettersMax ?? LIMITS.deadLetters,
+  };
 }

@@ -54,7 +54,8 @@ interface Request {
 }
 
 const OUTPUT_FIRST_BYTES = 256 * 1024;
-const REQUEST_ID_MAX = 0xffff_ffff;
+/** The core tells calls from connections by the highest bit. */
+const REQUEST_ID_MAX = 0x7fff_ffff;
 const utf8 = new TextDecoder();
 
 export class ShardPort {

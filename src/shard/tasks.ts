@@ -1,6 +1,15 @@
 // What passes between a shard's port on the main thread and its worker: one Piscina task each.
 import type { Durability } from '../store/environment.ts';
 
+/** How much a shard remembers beside the messages that wait. */
+export interface ShardMemory {
+  /** How long ended messages are known, ms, and in how many bytes of records. */
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+  readonly idempotencyKeysMax: number;
+  readonly deadLettersMax: number;
+}
+
 export interface OpenTask {
   kind: 'open';
   shard: number;
@@ -13,6 +22,7 @@ export interface OpenTask {
   bootId: number;
   hashKey: Uint8Array;
   dataId: string;
+  memory: ShardMemory;
   /** The process's clock. */
   clock: SharedArrayBuffer;
   /** The initial entities: an exchange input of `configure` entries. */

@@ -46,7 +46,7 @@ class ShardWorker {
     try {
       claimEnvironment(environment, { dataId, shard: number, shards });
       const nowUs = clock.nowUs();
-      const shard = new native.Shard({ shard: number, bootId, hashKey, nowUs });
+      const shard = new native.Shard({ shard: number, bootId, hashKey, nowUs, ...task.memory });
       shard.configure(nowUs, task.configuration);
       const recovered = recover(environment, (chunk) => shard.recover(nowUs, chunk));
       shard.recoverFinish(clock.nowUs());

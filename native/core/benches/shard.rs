@@ -12,7 +12,7 @@ use fairlead_core::msgpack::{
     write_array_len, write_bin, write_bool, write_nil, write_str, write_uint,
 };
 use fairlead_core::record::{JournalEntry, JournalReader};
-use fairlead_core::shard::{Options, Shard};
+use fairlead_core::shard::{Memory, Options, Shard};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,7 @@ impl World {
             boot_id: 1,
             hash_key: [7; 16],
             now_us,
+            memory: Memory::default(),
         };
         let mut world = Self {
             shard: Shard::new(options),

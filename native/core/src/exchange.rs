@@ -3,7 +3,14 @@
 //! Both sides are parts of one daemon, so damage here is a programmer's error, not a peer's: an
 //! `ExchangeError` ends the shard. The byte tables are in docs/exchange.md.
 
+mod message;
 mod request;
+
+pub use message::{
+    Call, CancelAll, ChooseDead, DeadLetters, Erase, Find, List, Redact, decode_call,
+    decode_cancel_all, decode_choose_dead, decode_dead_letters, decode_erase, decode_find,
+    decode_list, decode_redact,
+};
 
 pub use request::{
     Admission, Change, Configure, DestinationFields, EntityKind, Explain, FairBy, InUse,
@@ -17,7 +24,7 @@ pub const INPUT_HEADER_BYTES: usize = 16;
 pub const EFFECTS_HEADER_BYTES: usize = 24 + COUNTERS * 8;
 pub const ENTRY_HEADER_BYTES: usize = 12;
 
-const COUNTERS: usize = 16;
+const COUNTERS: usize = 28;
 
 pub const SCOPE_PUBLISH: u8 = 1;
 pub const SCOPE_CONSUME: u8 = 2;
@@ -217,6 +224,24 @@ pub struct Counters {
     pub log_bytes: u64,
     /// 0: nothing waits.
     pub oldest_accepted_ms: u64,
+    pub expired: u64,
+    pub cancelled: u64,
+    pub undelivered: u64,
+    /// Messages whose idempotency key had come before.
+    pub repeated: u64,
+    /// Now, as part of `waiting`.
+    pub scheduled: u64,
+    /// Now.
+    pub dead_letters: u64,
+    pub dead_letters_dropped: u64,
+    /// Now: records of messages that ended.
+    pub ended_bytes: u64,
+    /// Now.
+    pub idempotency_keys: u64,
+    /// Expired although admission by time let them in.
+    pub accepted_then_expired: u64,
+    pub refused_by_time: u64,
+    pub refused_would_have_made_it: u64,
 }
 
 impl Counters {
@@ -238,6 +263,18 @@ impl Counters {
             self.queues,
             self.log_bytes,
             self.oldest_accepted_ms,
+            self.expired,
+            self.cancelled,
+            self.undelivered,
+            self.repeated,
+            self.scheduled,
+            self.dead_letters,
+            self.dead_letters_dropped,
+            self.ended_bytes,
+            self.idempotency_keys,
+            self.accepted_then_expired,
+            self.refused_by_time,
+            self.refused_would_have_made_it,
         ]
     }
 }

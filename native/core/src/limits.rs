@@ -40,3 +40,8 @@ pub const IDEMPOTENCY_KEYS: usize = 2_000_000;
 pub const IDEMPOTENCY_WINDOW_MS: u64 = 24 * 3_600_000;
 pub const RETENTION_MS: u64 = 3_600_000;
 pub const RETENTION_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of message bodies that have not ended.
+pub const BYTES_PER_QUEUE: u64 = 4 * 1024 * 1024 * 1024;
+pub const BYTES_PER_SHARD: u64 = 48 * 1024 * 1024 * 1024;
+/// Log records kept behind checkpoints, for traces.
+pub const LOG_KEPT_BYTES: u64 = 64 * 1024 * 1024;

@@ -569,6 +569,18 @@ fn effects_have_their_bytes() {
         queues: count("queues"),
         log_bytes: count("logBytes"),
         oldest_accepted_ms: count("oldestAcceptedMs"),
+        expired: count("expired"),
+        cancelled: count("cancelled"),
+        undelivered: count("undelivered"),
+        repeated: count("repeated"),
+        scheduled: count("scheduled"),
+        dead_letters: count("deadLetters"),
+        dead_letters_dropped: count("deadLettersDropped"),
+        ended_bytes: count("endedBytes"),
+        idempotency_keys: count("idempotencyKeys"),
+        accepted_then_expired: count("acceptedThenExpired"),
+        refused_by_time: count("refusedByTime"),
+        refused_would_have_made_it: count("refusedWouldHaveMadeIt"),
     };
     let header = EffectsHeader {
         entries: rows(&meaning["entries"]).len() as u32,

@@ -3,7 +3,7 @@
 //! Every error means that the process has to end. Times are µs since 1970 and exchange numbers
 //! count from 1: both are integers below 2^53, so doubles hold them exactly.
 
-use fairlead_core::shard::{Fatal, Options, Shard as Core};
+use fairlead_core::shard::{Fatal, Memory, Options, Shard as Core};
 use napi::bindgen_prelude::{Buffer, Uint8Array};
 use napi_derive::napi;
 
@@ -16,6 +16,12 @@ pub struct ShardOptions {
     /// 16 bytes.
     pub hash_key: Uint8Array,
     pub now_us: f64,
+    /// How long ended messages are remembered, ms, and in how many bytes of records; each of these
+    /// four has its default.
+    pub retention_ms: Option<f64>,
+    pub retention_bytes: Option<f64>,
+    pub idempotency_keys_max: Option<u32>,
+    pub dead_letters_max: Option<u32>,
 }
 
 /// How long the transaction is that `take_journal` writes, and the keys (9 bytes each) of the
@@ -45,6 +51,7 @@ impl Shard {
                 boot_id: options.boot_id,
                 hash_key,
                 now_us: whole(options.now_us),
+                memory: memory_of(&options),
             }),
             journal: Vec::new(),
         })
@@ -115,6 +122,19 @@ impl Shard {
             Ok(written) => written as f64,
             Err(needed) => -(needed as f64),
         })
+    }
+}
+
+fn memory_of(options: &ShardOptions) -> Memory {
+    let defaults = Memory::default();
+    let count = |given: Option<u32>, default| given.map_or(default, |count| count as usize);
+    Memory {
+        retention_ms: options.retention_ms.map_or(defaults.retention_ms, whole),
+        retention_bytes: options
+            .retention_bytes
+            .map_or(defaults.retention_bytes, whole),
+        idempotency_keys: count(options.idempotency_keys_max, defaults.idempotency_keys),
+        dead_letters: count(options.dead_letters_max, defaults.dead_letters),
     }
 }
 

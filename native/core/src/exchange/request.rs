@@ -250,7 +250,7 @@ pub fn decode_in_use(bytes: &[u8]) -> Result<InUse<'_>, ExchangeError> {
     })
 }
 
-fn decode<'a, T>(
+pub(super) fn decode<'a, T>(
     what: &'static str,
     bytes: &'a [u8],
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, Code>,
@@ -374,7 +374,7 @@ fn base_or_all(reader: &mut Reader<'_>, base: usize, all: usize) -> Result<bool,
     }
 }
 
-fn array_of(reader: &mut Reader<'_>, length: usize) -> Result<(), Code> {
+pub(super) fn array_of(reader: &mut Reader<'_>, length: usize) -> Result<(), Code> {
     if reader.array_len()? == length {
         Ok(())
     } else {
@@ -382,11 +382,11 @@ fn array_of(reader: &mut Reader<'_>, length: usize) -> Result<(), Code> {
     }
 }
 
-fn name<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Code> {
+pub(super) fn name<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Code> {
     std::str::from_utf8(reader.name()?).map_err(|_| Code::InvalidName)
 }
 
-fn optional<'a, T>(
+pub(super) fn optional<'a, T>(
     reader: &mut Reader<'a>,
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, Code>,
 ) -> Result<Option<T>, Code> {

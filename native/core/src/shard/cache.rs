@@ -65,6 +65,11 @@ impl Cache {
         self.entries[slot as usize].owner
     }
 
+    /// Whether a record can be read from disk, so that it may leave.
+    pub fn is_committed(&self, slot: u32, committed: u64) -> bool {
+        self.entries[slot as usize].exchange <= committed
+    }
+
     /// Lets go of a record, pinned or not.
     pub fn remove(&mut self, slot: u32) {
         let entry = &mut self.entries[slot as usize];

@@ -1,9 +1,12 @@
 //! What must hold between exchanges, for tests: everything is walked and compared with everything.
 
 use super::Shard;
-use super::batches::{self, Batch, GONE, IN_FLIGHT, Key, NONE, TIMED, WAITING};
+use super::batches::{
+    self, Batch, DEAD, GONE, IN_FLIGHT, Key, NONE, OVERDUE, OWN_EXPIRY, SCHEDULED, TIMED, WAITING,
+};
 use super::connection::InFlight;
 use super::destination::{Destination, Owner};
+use super::timers::Kind;
 use crate::tree::{self, NodeId, NodeKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageState {
     pub key: u64,
-    /// 1 waiting, 2 in flight, 3 timed.
+    /// 1 waiting, 2 in flight, 3 timed, 4 scheduled, 14 dead.
     pub state: u8,
     pub attempts: u32,
     pub flags: u8,
@@ -24,17 +27,29 @@ pub struct MessageState {
 struct Counts {
     in_flight: u32,
     timed: u32,
+    scheduled: u32,
+    bytes: u64,
 }
 
 impl Shard {
-    /// Every message that is not settled, ascending by key.
+    /// Every message that has not ended, dead letters included, ascending by key.
     #[doc(hidden)]
     pub fn messages(&self) -> Vec<MessageState> {
+        self.all_messages(batches::is_live)
+    }
+
+    /// Every message that has ended and is remembered, ascending by key.
+    #[doc(hidden)]
+    pub fn ended_messages(&self) -> Vec<MessageState> {
+        self.all_messages(|state| state != GONE && !batches::is_live(state))
+    }
+
+    fn all_messages(&self, fits: impl Fn(u8) -> bool) -> Vec<MessageState> {
         let mut all = Vec::new();
         for (number, batch) in self.batches.iter() {
-            for (index, &state) in batch.states.iter().enumerate() {
+            for (index, state) in batch.states().enumerate() {
                 let key = batches::key(number, index as u16);
-                if state == GONE || self.given_up.contains(&key) {
+                if !fits(state) || self.is_forgotten(key) {
                     continue;
                 }
                 let extra = self.extras.get(&key).copied().unwrap_or_default();
@@ -43,12 +58,20 @@ impl Shard {
                     state,
                     attempts: extra.attempts,
                     flags: extra.flags,
-                    due_ms: if state == TIMED { extra.due_ms } else { 0 },
+                    due_ms: if state == TIMED { extra.detail } else { 0 },
                 });
             }
         }
         all.sort_unstable_by_key(|message| message.key);
         all
+    }
+
+    fn is_forgotten(&self, key: Key) -> bool {
+        let batch = self
+            .batches
+            .get(batches::batch_of(key))
+            .expect("it has a state");
+        batch.records[batch.record_of(batches::index_of(key))].bytes == 0
     }
 
     /// Bytes of batch records at hand.
@@ -62,12 +85,14 @@ impl Shard {
     pub fn check(&self) {
         let mut queues: BTreeMap<(u32, NodeId), Counts> = BTreeMap::new();
         self.check_connections(&mut queues);
-        self.check_extras(&mut queues);
+        self.check_timers(&mut queues);
+        self.check_extras();
         let mut waiting = BTreeSet::new();
         for place in 0..self.destinations.len() as u32 {
             self.check_destination(place, &queues, &mut waiting);
         }
         self.check_messages(&waiting);
+        self.check_remembered();
         self.check_cache();
         let names: usize = self
             .destinations
@@ -93,10 +118,9 @@ impl Shard {
                 let destination = &self.destinations[slot.destination as usize];
                 let lease_us = destination.fields.lease_ms.saturating_mul(1000);
                 lease_end_us = lease_end_us.min(slot.dispatched_us.saturating_add(lease_us));
-                queues
-                    .entry((slot.destination, slot.queue))
-                    .or_default()
-                    .in_flight += 1;
+                let counts = queues.entry((slot.destination, slot.queue)).or_default();
+                counts.in_flight += 1;
+                counts.bytes += self.bytes_of(slot.key);
             }
             assert!(
                 client.lease_check_us <= lease_end_us,
@@ -128,29 +152,58 @@ impl Shard {
     }
 
     fn state(&self, key: Key) -> u8 {
-        let batch = self.batches.get(batches::batch_of(key));
-        batch.map_or(GONE, |batch| {
-            let cell = batch.states.get(usize::from(batches::index_of(key)));
-            cell.copied().unwrap_or(GONE)
-        })
+        self.state_of(key)
     }
 
-    fn check_extras(&self, queues: &mut BTreeMap<(u32, NodeId), Counts>) {
-        let timers: BTreeSet<(u64, Key)> = self.timers.iter().map(|entry| entry.0).collect();
+    fn check_extras(&self) {
         for (&key, extra) in &self.extras {
             let state = self.state(key);
             assert_ne!(state, GONE, "{key:x} is gone and something is kept of it");
-            assert!(extra.attempts > 0 || extra.flags > 0 || extra.due_ms > 0);
-            assert_eq!(state == TIMED, extra.due_ms > 0, "time of {key:x}");
-            if state == TIMED {
-                assert!(
-                    timers.contains(&(extra.due_ms * 1000, key)),
-                    "{key:x} waits for a time and has no timer"
-                );
-                queues
-                    .entry((extra.destination, extra.queue))
-                    .or_default()
-                    .timed += 1;
+            assert!(!extra.is_empty(), "an extra of {key:x} says nothing");
+            if matches!(state, WAITING | IN_FLIGHT | TIMED) {
+                assert_eq!(state == TIMED, extra.detail > 0, "time of {key:x}");
+            }
+        }
+    }
+
+    /// Each message that waits for a time has its one timer, and each validity of its own an end.
+    fn check_timers(&self, queues: &mut BTreeMap<(u32, NodeId), Counts>) {
+        let mut due = BTreeSet::new();
+        let mut ends = BTreeSet::new();
+        for timer in self.timers.entries() {
+            let state = self.state(timer.key);
+            match (timer.kind(), state) {
+                (Kind::Due, TIMED | SCHEDULED) => {
+                    assert!(due.insert(timer.key), "{:x} has two timers", timer.key);
+                    let counts = queues.entry((timer.place, timer.queue)).or_default();
+                    counts.bytes += self.bytes_of(timer.key);
+                    if state == TIMED {
+                        let extra = self.extras[&timer.key];
+                        assert_eq!(timer.at_ms(), extra.detail, "time of {:x}", timer.key);
+                        counts.timed += 1;
+                    } else {
+                        counts.scheduled += 1;
+                    }
+                }
+                (Kind::Expiry, _) => {
+                    ends.insert(timer.key);
+                }
+                _ => {}
+            }
+        }
+        for (number, batch) in self.batches.iter() {
+            for (index, state) in batch.states().enumerate() {
+                let key = batches::key(number, index as u16);
+                if matches!(state, TIMED | SCHEDULED) {
+                    assert!(
+                        due.contains(&key),
+                        "{key:x} waits for a time, without a timer"
+                    );
+                }
+                let flags = batch.flags(index as u16) & (OWN_EXPIRY | OVERDUE);
+                if batches::is_live(state) && flags == OWN_EXPIRY {
+                    assert!(ends.contains(&key), "nothing ends the validity of {key:x}");
+                }
             }
         }
     }
@@ -163,14 +216,18 @@ impl Shard {
     ) {
         let destination = &self.destinations[place as usize];
         destination.tree.check();
-        let named = destination.sets.len() + destination.tenants.len() + destination.queues.len();
+        let levels = |owner: &&Owner| matches!(owner, Owner::Level { .. });
+        let levels = destination.owners.iter().filter(levels).count();
+        let named =
+            levels + destination.sets.len() + destination.tenants.len() + destination.queues.len();
         let mut used = 0;
         for (node, owner) in destination.owners.iter().enumerate() {
             let node = node as NodeId;
             let kind = match owner {
                 Owner::Free => None,
                 Owner::Set { .. } => Some(NodeKind::Set),
-                Owner::Tenant { .. } => Some(NodeKind::Tenant),
+                Owner::Tenant(_) => Some(NodeKind::Tenant),
+                Owner::Level { .. } => Some(NodeKind::Level),
                 Owner::Queue { .. } => Some(NodeKind::Queue),
             };
             assert_eq!(destination.tree.kind(node), kind, "owner of node {node}");
@@ -188,13 +245,21 @@ impl Shard {
                 );
                 assert_eq!(
                     tree.waiting(node) - tree.due(node),
-                    counts.timed,
+                    counts.timed + counts.scheduled,
                     "timed of {node}"
                 );
-                for key in queue.keys() {
-                    assert_eq!(self.state(key), WAITING, "state of {key:x}");
-                    assert!(waiting.insert(key), "{key:x} stands in two queues");
+                assert_eq!(queue.timed, counts.timed, "tried again of {node}");
+                let mut there = 0;
+                let mut bytes = counts.bytes;
+                for key in queue.entries() {
+                    if self.state(key) == WAITING {
+                        there += 1;
+                        bytes += self.bytes_of(key);
+                        assert!(waiting.insert(key), "{key:x} stands in two queues");
+                    }
                 }
+                assert_eq!(there, queue.len(), "messages in queue {node}");
+                assert_eq!(queue.bytes, bytes, "bytes of queue {node}");
                 let strict = self.any_strict && self.is_strict_queue(place, node);
                 let busy = counts.in_flight + counts.timed > 0;
                 assert_eq!(queue.blocked, strict && busy, "strict order of {node}");
@@ -274,25 +339,63 @@ impl Shard {
 
     fn check_messages(&self, waiting: &BTreeSet<Key>) {
         let listed: BTreeSet<u64> = self.checkpoint.pending().collect();
-        let (mut waits, mut held) = (0, 0);
+        let (mut waits, mut held, mut scheduled, mut dead) = (0, 0, 0, 0);
         for (number, batch) in self.batches.iter() {
             check_batch(number, batch);
             assert!(
                 !batch.dirty || listed.contains(&number),
                 "batch {number} changed and no checkpoint will write it"
             );
-            for (index, &state) in batch.states.iter().enumerate() {
+            for (index, state) in batch.states().enumerate() {
                 let key = batches::key(number, index as u16);
-                waits += u64::from(state == WAITING || state == TIMED);
+                waits += u64::from(matches!(state, WAITING | TIMED | SCHEDULED));
+                scheduled += u64::from(state == SCHEDULED);
                 held += u64::from(state == IN_FLIGHT);
+                dead += u64::from(state == DEAD);
                 if state == WAITING {
-                    let known = waiting.contains(&key) || self.given_up.contains(&key);
-                    assert!(known, "{key:x} waits in no queue");
+                    assert!(waiting.contains(&key), "{key:x} waits in no queue");
+                }
+                if state == DEAD {
+                    assert!(
+                        self.dead.contains_key(&key),
+                        "{key:x} is on no list of the dead"
+                    );
                 }
             }
         }
+        assert_eq!(self.counters.scheduled, scheduled, "scheduled");
+        assert_eq!(self.dead.len() as u64, dead, "dead letters");
         assert_eq!(self.counters.waiting, waits, "waiting");
         assert_eq!(self.counters.in_flight, held, "in flight");
+    }
+
+    fn bytes_of(&self, key: Key) -> u64 {
+        let batch = self.batches.get(batches::batch_of(key));
+        batch.map_or(0, |batch| batch.body_bytes(batches::index_of(key)))
+    }
+
+    /// What has ended is listed once, to be forgotten.
+    fn check_remembered(&self) {
+        let listed: Vec<Key> = self.ended.iter().map(|ended| ended.key).collect();
+        let once: BTreeSet<Key> = listed.iter().copied().collect();
+        assert_eq!(listed.len(), once.len(), "a record is forgotten twice");
+        for (number, batch) in self.batches.iter() {
+            for record in &batch.records {
+                let key = batches::key(number, record.first);
+                let ended = record.live == 0 && record.bytes > 0;
+                assert_eq!(ended, once.contains(&key), "the end of record {key:x}");
+            }
+        }
+        let bytes: u64 = self
+            .destinations
+            .iter()
+            .flat_map(|destination| &destination.owners)
+            .map(|owner| match owner {
+                Owner::Queue { queue, .. } => queue.bytes,
+                _ => 0,
+            })
+            .sum();
+        assert_eq!(self.live_bytes, bytes, "bytes of all queues");
     }
 
     fn check_cache(&self) {
@@ -318,32 +421,47 @@ fn check_name(destination: &Destination, node: NodeId, owner: &Owner) {
     let found = match owner {
         Owner::Free => return,
         Owner::Set { name, .. } => destination.sets.get(name),
-        Owner::Tenant { name, .. } => destination.tenants.get(name),
-        Owner::Queue { tenant, sender, .. } => {
-            assert_eq!(
-                destination.tree.parent(node),
-                Some(*tenant),
-                "tenant of queue {node}"
-            );
-            let mut name = Vec::new();
-            Destination::queue_name(*tenant, sender, &mut name);
-            destination.queues.get(name.as_slice())
+        Owner::Tenant(tenant) => destination.tenants.get(&tenant.name),
+        Owner::Level { tenant, rank } => {
+            let levels = &destination.tenant(*tenant).levels;
+            assert_eq!(levels[usize::from(*rank)], node, "level of node {node}");
+            return;
+        }
+        Owner::Queue { tenant, name, .. } => {
+            let parent = destination.tree.parent(node);
+            let levels = &destination.tenant(*tenant).levels;
+            let expected = levels.get(usize::from(name.rank)).unwrap_or(tenant);
+            assert_eq!(parent, Some(*expected), "parent of queue {node}");
+            let mut found = Vec::new();
+            Destination::queue_name(*tenant, name.as_of(), &mut found);
+            destination.queues.get(found.as_slice())
         }
     };
     assert_eq!(found, Some(&node), "the name of node {node}");
 }
 
 fn check_batch(number: u64, batch: &Batch) {
-    let live = batch.states.iter().filter(|&&state| state != GONE).count();
+    let live = batch
+        .states()
+        .filter(|&state| batches::is_live(state))
+        .count();
     assert_eq!(batch.live as usize, live, "live messages of batch {number}");
-    assert!(live > 0, "batch {number} has no message and is kept");
+    let dead = batch.states().filter(|&state| state == DEAD).count();
+    assert_eq!(batch.dead as usize, dead, "dead letters of batch {number}");
+    assert!(batch.kept > 0, "batch {number} has no record and is kept");
+    let kept = batch.records.iter().filter(|record| record.bytes > 0);
+    assert_eq!(
+        batch.kept as usize,
+        kept.count(),
+        "records of batch {number}"
+    );
     for (place, record) in batch.records.iter().enumerate() {
         let end = batch
             .records
             .get(place + 1)
-            .map_or(batch.states.len(), |next| usize::from(next.first));
-        let states = &batch.states[usize::from(record.first)..end];
-        let live = states.iter().filter(|&&state| state != GONE).count();
+            .map_or(batch.len(), |next| usize::from(next.first));
+        let states = (usize::from(record.first)..end).map(|index| batch.state(index as u16));
+        let live = states.filter(|&state| batches::is_live(state)).count();
         assert_eq!(
             usize::from(record.live),
             live,

@@ -5,10 +5,13 @@
 //! record of its own step, so that a crash in between replays right. When all are written, `through`
 //! moves and the log up to it is deleted, 500 records a step.
 
-use super::Shard;
-use super::batches::{self, GONE};
+use super::batches::{self, GONE, Key};
+use super::dead::Dead;
+use super::recovery::DEAD_IN_DOUBT;
+use super::{REASON_DEAD_IN_DOUBT, Shard};
 use crate::limits;
 use crate::record::{Mark, StateExtra, log_key, state_key, write_mark, write_state_record};
+use std::collections::{BTreeMap, VecDeque};
 
 /// State records of one step, and bytes of them at most (roughly): steps stay under a millisecond.
 const BATCHES_PER_STEP: usize = 256;
@@ -23,6 +26,8 @@ pub struct Bounds {
     pub cache_bytes: usize,
     /// A checkpoint begins when the log has grown to it.
     pub log_bytes: u64,
+    /// Log kept behind checkpoints.
+    pub log_kept_bytes: u64,
     /// State records and deletes of one step of a checkpoint.
     pub batches_per_step: usize,
     pub deletes_per_step: u64,
@@ -33,6 +38,7 @@ impl Default for Bounds {
         Self {
             cache_bytes: limits::CACHE_BYTES,
             log_bytes: limits::LOG_BYTES,
+            log_kept_bytes: limits::LOG_KEPT_BYTES,
             batches_per_step: BATCHES_PER_STEP,
             deletes_per_step: DELETES_PER_STEP,
         }
@@ -52,6 +58,13 @@ pub struct Checkpoint {
     pub through: u64,
     /// Log records up to it are deleted from disk.
     pub deleted: u64,
+    /// Log records up to it may be: those behind it are kept for traces.
+    deletable: u64,
+    /// Parts of the log that are kept: last record, bytes, when it was covered.
+    kept: VecDeque<(u64, u64, u64)>,
+    kept_bytes: u64,
+    /// Bytes of the log that the running checkpoint covers.
+    target_bytes: u64,
     /// Request ids that wait for a whole checkpoint.
     requests: Vec<u32>,
     /// Those among them that the running one answers.
@@ -65,7 +78,35 @@ impl Checkpoint {
     }
 
     pub fn has_work(&self) -> bool {
-        self.running || self.deleted < self.through || !self.requests.is_empty()
+        self.running || self.deleted < self.deletable || !self.requests.is_empty()
+    }
+
+    /// A part of the log is covered, and kept for a while.
+    pub fn keep(&mut self, through: u64, bytes: u64, now_ms: u64) {
+        if through > self.deleted {
+            self.kept.push_back((through, bytes, now_ms));
+            self.kept_bytes += bytes;
+        }
+    }
+
+    /// Lets go of parts that are too old or too much.
+    fn let_go(&mut self, bytes_max: u64, before_ms: u64) {
+        while let Some(&(last, bytes, at_ms)) = self.kept.front() {
+            if self.kept_bytes <= bytes_max && at_ms > before_ms {
+                return;
+            }
+            self.kept.pop_front();
+            self.kept_bytes -= bytes;
+            self.deletable = last;
+        }
+    }
+}
+
+/// A dead letter's reason, as its extra is stored.
+fn dead_flag(dead: &BTreeMap<Key, Dead>, batch: u64, index: u16) -> u8 {
+    match dead.get(&batches::key(batch, index)) {
+        Some(dead) if dead.reason == REASON_DEAD_IN_DOUBT => DEAD_IN_DOUBT,
+        _ => 0,
     }
 }
 
@@ -82,6 +123,7 @@ impl Shard {
             self.checkpoint.target = self.next_log - 1;
             self.checkpoint.answering = self.checkpoint.requests.len();
             self.checkpoint.work = std::mem::take(&mut self.checkpoint.dirty);
+            self.checkpoint.target_bytes = self.log_bytes;
             self.log_bytes = 0;
         }
         if self.checkpoint.running {
@@ -106,6 +148,8 @@ impl Shard {
         self.checkpoint.running = false;
         self.checkpoint.through = self.checkpoint.target;
         let through = self.checkpoint.through;
+        let bytes = self.checkpoint.target_bytes;
+        self.checkpoint.keep(through, bytes, self.now_us / 1000);
         self.journal.put_with(&Mark::Through.key(), |out| {
             write_mark(out, Mark::Through, through);
         });
@@ -131,7 +175,7 @@ impl Shard {
         batch.stored = true;
         let mut extras = Vec::new();
         if !self.extras.is_empty() {
-            for (index, &state) in batch.states.iter().enumerate() {
+            for (index, state) in batch.states().enumerate() {
                 if state == GONE {
                     continue;
                 }
@@ -139,28 +183,32 @@ impl Shard {
                     extras.push(StateExtra {
                         index: index as u16,
                         attempts: extra.attempts,
-                        due_ms: extra.due_ms,
-                        flags: extra.flags,
+                        due_ms: extra.detail,
+                        flags: extra.flags | dead_flag(&self.dead, number, index as u16),
                     });
                 }
             }
         }
         let as_of = self.next_log - 1;
-        let states = batch.states.iter().copied();
+        let (states, ended_ms) = (batch.states(), batch.ended_ms);
         self.journal.put_with(&state_key(number), |out| {
-            write_state_record(out, as_of, 0, states, &extras);
+            write_state_record(out, as_of, ended_ms, states, &extras);
         });
         true
     }
 
     fn delete_log(&mut self) {
+        let retention_ms = self.options.memory.retention_ms;
+        let before_ms = (self.now_us / 1000).saturating_sub(retention_ms);
+        self.checkpoint
+            .let_go(self.bounds.log_kept_bytes, before_ms);
         let end = self
             .checkpoint
-            .through
+            .deletable
             .min(self.checkpoint.deleted + self.bounds.deletes_per_step);
         for sequence in self.checkpoint.deleted + 1..=end {
             self.journal.delete(&log_key(sequence));
         }
-        self.checkpoint.deleted = end;
+        self.checkpoint.deleted = end.max(self.checkpoint.deleted);
     }
 }

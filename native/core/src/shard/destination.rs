@@ -2,7 +2,9 @@
 
 use super::batches::Key;
 use super::outstanding::Outstanding;
+use super::slowed::Slowed;
 use crate::exchange::DestinationFields;
+use crate::record::MessageOptions;
 use crate::tree::{NodeId, Tree};
 use siphasher::sip::SipHasher13;
 use std::cmp::Reverse;
@@ -22,28 +24,72 @@ impl BuildHasher for NameHash {
 
 pub type NameMap<V> = HashMap<Box<[u8]>, V, NameHash>;
 
-/// One sender's messages of one tenant, or the tenant's own when no sender is named.
+/// Taken out of a queue lazily: at more of them than of others the queue is cleaned.
+const STALE_MIN: u32 = 64;
+
+/// One sender's (or order key's) messages of one tenant, or the tenant's own when none is named.
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// Messages never handed out, ascending.
+    /// Messages that came in order of acceptance, ascending.
     fresh: VecDeque<Key>,
-    /// Messages that came back; each goes to its place by key.
+    /// Messages that came back, or were due later than others; each goes to its place by key.
     returned: BinaryHeap<Reverse<Key>>,
+    /// Entries of messages that ended without being picked.
+    stale: u32,
     /// Under `strict`: a message of it is in flight or in a timer, and the others wait for it.
     pub blocked: bool,
+    /// Messages that wait for their next attempt.
+    pub timed: u32,
+    /// Some message may cost more than 1: the tree is told the cost of the head.
+    pub costed: bool,
+    /// Its sender takes no new work.
+    pub refuse_new: bool,
+    /// Bytes of the bodies of its messages that have not ended.
+    pub bytes: u64,
+    /// Which pool its sender draws from, as a place in the shard's list.
+    pub pool: Option<u32>,
 }
 
 impl Queue {
+    /// Adds a message: at the end if it is the newest, else at its place.
+    #[inline]
     pub fn push(&mut self, key: Key) {
-        debug_assert!(self.fresh.back().is_none_or(|last| *last < key));
-        self.fresh.push_back(key);
+        if self.fresh.back().is_none_or(|last| *last < key) {
+            self.fresh.push_back(key);
+        } else {
+            self.returned.push(Reverse(key));
+        }
     }
 
-    pub fn push_returned(&mut self, key: Key) {
-        self.returned.push(Reverse(key));
+    /// The message at the head, if it has not ended: `waits` says so.
+    pub fn peek(&mut self, waits: impl Fn(Key) -> bool) -> Option<Key> {
+        loop {
+            let key = match (self.fresh.front(), self.returned.peek()) {
+                (Some(&fresh), Some(&Reverse(returned))) => fresh.min(returned),
+                (Some(&key), None) | (None, Some(&Reverse(key))) => key,
+                (None, None) => return None,
+            };
+            if self.stale == 0 || waits(key) {
+                return Some(key);
+            }
+            self.stale -= 1;
+            self.take_head();
+        }
     }
 
-    pub fn pop(&mut self) -> Option<Key> {
+    #[inline]
+    pub fn pop(&mut self, waits: impl Fn(Key) -> bool) -> Option<Key> {
+        loop {
+            let key = self.take_head()?;
+            if self.stale == 0 || waits(key) {
+                return Some(key);
+            }
+            self.stale -= 1;
+        }
+    }
+
+    #[inline]
+    fn take_head(&mut self) -> Option<Key> {
         match (self.fresh.front(), self.returned.peek()) {
             (Some(fresh), Some(Reverse(returned))) if returned < fresh => {
                 self.returned.pop().map(|Reverse(key)| key)
@@ -60,18 +106,41 @@ impl Queue {
         }
     }
 
-    pub fn len(&self) -> usize {
+    /// A message of it ended where it stands. `waits` says which have not.
+    pub fn drop_one(&mut self, waits: impl Fn(Key) -> bool) {
+        self.stale += 1;
+        if self.stale > STALE_MIN && self.stale as usize > self.all() / 2 {
+            self.fresh.retain(|&key| waits(key));
+            self.returned.retain(|&Reverse(key)| waits(key));
+            self.fresh.shrink_to(self.fresh.len() * 2);
+            self.returned.shrink_to(self.returned.len() * 2);
+            self.stale = 0;
+        }
+    }
+
+    fn all(&self) -> usize {
         self.fresh.len() + self.returned.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.returned.is_empty()
+    /// Messages that wait in it.
+    pub fn len(&self) -> usize {
+        self.all() - self.stale as usize
     }
 
-    /// Messages in no order.
-    pub fn keys(&self) -> impl Iterator<Item = Key> {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Entries in no order, of messages that ended too.
+    pub fn entries(&self) -> impl Iterator<Item = Key> {
         let returned = self.returned.iter().map(|entry| entry.0);
         self.fresh.iter().copied().chain(returned)
+    }
+
+    /// Oldest of the messages that came in order, and of those that did not.
+    pub fn oldest(&self) -> [Option<Key>; 2] {
+        let returned = self.returned.peek().map(|entry| entry.0);
+        [self.fresh.front().copied(), returned]
     }
 
     /// Memory it holds, bytes.
@@ -87,17 +156,75 @@ pub enum Owner {
     Set {
         name: Box<[u8]>,
         strict: bool,
+        refuse_new: bool,
     },
-    Tenant {
-        name: Box<[u8]>,
-        accepted: u64,
-        delivered: u64,
+    Tenant(Box<TenantNode>),
+    Level {
+        tenant: NodeId,
+        rank: u8,
     },
     Queue {
         tenant: NodeId,
-        sender: Box<[u8]>,
+        name: Box<QueueName>,
         queue: Box<Queue>,
     },
+}
+
+/// A tenant at one destination.
+#[derive(Debug)]
+pub struct TenantNode {
+    pub name: Box<[u8]>,
+    pub accepted: u64,
+    pub delivered: u64,
+    pub refuse_new: bool,
+    /// Messages, and bytes of their bodies, that have not ended.
+    pub live: u64,
+    pub bytes: u64,
+    pub waiting_max: u64,
+    pub waiting_bytes_max: u64,
+    /// Nodes of its service levels by rank; empty: its queues hang on itself.
+    pub levels: Vec<NodeId>,
+}
+
+/// What tells the queues of a tenant apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueName {
+    /// Rank of its service level; 0 without levels.
+    pub rank: u8,
+    /// `sender` is an order key, not a sender.
+    pub ordered: bool,
+    /// Empty: the tenant's own queue.
+    pub sender: Box<[u8]>,
+}
+
+/// The same before there is a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueOf<'a> {
+    pub level: u8,
+    pub ordered: bool,
+    pub sender: &'a [u8],
+}
+
+impl<'a> QueueOf<'a> {
+    /// Of a stored message: its order key names the queue, or else its sender.
+    pub fn of(sender: &'a [u8], options: &MessageOptions<'a>) -> Self {
+        let ordered = !options.order_key.is_empty();
+        Self {
+            level: options.level,
+            ordered,
+            sender: if ordered { options.order_key } else { sender },
+        }
+    }
+}
+
+impl QueueName {
+    pub fn as_of(&self) -> QueueOf<'_> {
+        QueueOf {
+            level: self.rank,
+            ordered: self.ordered,
+            sender: &self.sender,
+        }
+    }
 }
 
 /// A subscription as its destination sees it.
@@ -109,12 +236,22 @@ pub struct Consumer {
     pub parked: bool,
     /// Throttled by its gateway until then.
     pub rest_until_us: u64,
+    /// What throttling left of its rate; none: all of it (rule 10).
+    pub slowed: Option<Slowed>,
     /// A lease of it ended and it settled nothing since: others come first.
     pub late: bool,
     pub last_served: u64,
     /// Deliver frame under construction, valid in `frame_exchange`.
     pub frame: u32,
     pub frame_exchange: u64,
+}
+
+impl Consumer {
+    /// When it can take a delivery again, µs.
+    pub fn ready_us(&self) -> u64 {
+        let paced_us = self.slowed.as_ref().map_or(0, |slowed| slowed.next_us);
+        self.rest_until_us.max(paced_us)
+    }
 }
 
 pub struct Destination {
@@ -126,8 +263,10 @@ pub struct Destination {
     pub owners: Vec<Owner>,
     pub sets: NameMap<NodeId>,
     pub tenants: NameMap<NodeId>,
-    /// Tenant node (4 bytes) + sender → queue node.
+    /// Tenant node (4 bytes), rank, kind, sender → queue node.
     pub queues: NameMap<NodeId>,
+    /// Some queue draws from a pool.
+    pub pooled: bool,
     pub consumers: Vec<Consumer>,
     pub outstanding: Outstanding,
     pub in_flight: u64,
@@ -138,6 +277,8 @@ pub struct Destination {
     pub wake_us: u64,
     /// When idle nodes were last looked for, µs.
     pub swept_us: u64,
+    /// Node at which the look for messages without validity stands.
+    pub expire_next: usize,
 }
 
 impl Destination {
@@ -166,7 +307,7 @@ impl Destination {
     pub fn best_consumer(&self, now_us: u64) -> Option<usize> {
         let mut best: Option<usize> = None;
         for (place, consumer) in self.consumers.iter().enumerate() {
-            if consumer.credit == 0 || consumer.parked || consumer.rest_until_us > now_us {
+            if consumer.credit == 0 || consumer.parked || consumer.ready_us() > now_us {
                 continue;
             }
             let better = best.is_none_or(|other| {
@@ -187,10 +328,33 @@ impl Destination {
             .find(|consumer| consumer.connection == connection && consumer.number == number)
     }
 
-    /// Name of the queue node's tenant node and the bytes that find it again in `queues`.
-    pub fn queue_name(tenant: NodeId, sender: &[u8], out: &mut Vec<u8>) {
+    /// The bytes that find a queue again in `queues`.
+    pub fn queue_name(tenant: NodeId, of: QueueOf<'_>, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&tenant.to_le_bytes());
-        out.extend_from_slice(sender);
+        out.extend_from_slice(&[of.level, u8::from(of.ordered)]);
+        out.extend_from_slice(of.sender);
+    }
+
+    /// The tenant's side of a queue.
+    pub fn tenant_of(&self, queue: NodeId) -> Option<NodeId> {
+        match &self.owners[queue as usize] {
+            Owner::Queue { tenant, .. } => Some(*tenant),
+            _ => None,
+        }
+    }
+
+    pub fn tenant(&self, node: NodeId) -> &TenantNode {
+        match &self.owners[node as usize] {
+            Owner::Tenant(tenant) => tenant,
+            other => unreachable!("node {node} is no tenant: {other:?}"),
+        }
+    }
+
+    pub fn tenant_mut(&mut self, node: NodeId) -> &mut TenantNode {
+        match &mut self.owners[node as usize] {
+            Owner::Tenant(tenant) => tenant,
+            other => unreachable!("node {node} is no tenant: {other:?}"),
+        }
     }
 }

@@ -1,16 +1,20 @@
 //! Picking by score while room and credit allow, and noting what was handed out.
 
-use super::batches::{self, IN_FLIGHT, Key, NONE};
+use super::batches::{self, IN_FLIGHT, Key, NONE, WAITING};
 use super::connection::InFlight;
 use super::destination::{Destination, Owner};
-use super::{DeliverFrame, Handed, Shard};
+use super::{DOUBTFUL, DeliverFrame, Handed, OUTCOME_EXPIRED, Shard, Want};
 use crate::daemon_frame::{DELIVER_HEADER_BYTES_MAX, DELIVERY_BYTES_MAX};
 use crate::limits;
+use crate::record::HandedTo;
 use crate::tree::{self, Picked};
 use std::cmp::Reverse;
 
 /// Picks of one destination before another has its turn.
 const PICKS_PER_TURN: usize = 512;
+
+/// Messages found without validity at the head of one queue, in one pick.
+const EXPIRED_PER_PICK: usize = 4096;
 
 /// Why a destination's turn ended.
 #[derive(PartialEq)]
@@ -95,10 +99,14 @@ impl Shard {
             let Some(consumer) = destination.best_consumer(now_us) else {
                 break;
             };
-            let Some(picked) = destination.tree.pick(now_us) else {
+            let Some(picked) = self.pick(place) else {
                 break;
             };
-            self.hand_out(place, consumer, picked, budget);
+            let Some(key) = self.take_head(place, picked) else {
+                left -= 1;
+                continue;
+            };
+            self.hand_out(place, consumer, picked, key, budget);
             left -= 1;
         }
         let destination = &self.destinations[place as usize];
@@ -109,19 +117,77 @@ impl Shard {
         if again { Turn::More } else { Turn::Idle }
     }
 
-    fn hand_out(&mut self, place: u32, consumer: usize, picked: Picked, budget: &mut Budget) {
+    /// The queue to serve, pools asked.
+    #[inline]
+    fn pick(&mut self, place: u32) -> Option<Picked> {
         let now_us = self.now_us;
         let destination = &mut self.destinations[place as usize];
-        let key = destination
-            .queue_mut(picked.queue)
-            .pop()
-            .expect("the tree picks only queues with a due message");
+        if !destination.pooled {
+            return destination.tree.pick(now_us);
+        }
+        let (owners, pools) = (&destination.owners, &mut self.pools);
+        let pool_of = |queue: u32| match &owners[queue as usize] {
+            Owner::Queue { queue, .. } => queue.pool,
+            _ => None,
+        };
+        let picked = destination.tree.pick_where(now_us, |queue, cost| {
+            pool_of(queue).and_then(|pool| pools.wait_us(pool, cost, now_us))
+        })?;
+        if let Some(pool) = pool_of(picked.queue) {
+            pools.take(pool, picked.charge.cost, now_us);
+        }
+        Some(picked)
+    }
+
+    /// The message at the head of the queue that was picked; those before it whose validity is over
+    /// end here. None: all of them did, and the charge went back.
+    #[inline]
+    fn take_head(&mut self, place: u32, picked: Picked) -> Option<Key> {
+        let queue = picked.queue;
+        for passed in 0.. {
+            let batches = &self.batches;
+            let destination = &mut self.destinations[place as usize];
+            let key = destination.queue_mut(queue).pop(|key| {
+                batches
+                    .get(batches::batch_of(key))
+                    .is_some_and(|batch| batch.state(batches::index_of(key)) == WAITING)
+            });
+            let key = key.expect("the tree picks only queues with a due message");
+            if destination.queue_mut(queue).costed {
+                self.tell_head_cost(place, queue);
+            }
+            if !self.is_over(place, key) {
+                return Some(key);
+            }
+            self.counters.waiting -= 1;
+            self.counters.expired += 1;
+            self.leave(place, queue, key);
+            self.end(key, OUTCOME_EXPIRED);
+            let destination = &mut self.destinations[place as usize];
+            // The one that was picked stood for this one; the next is taken in its place.
+            if passed >= EXPIRED_PER_PICK || destination.tree.due(queue) == 0 {
+                destination.tree.refund(queue, picked.charge, self.now_us);
+                return None;
+            }
+            destination.tree.dequeue(queue, 1, self.now_us);
+        }
+        None
+    }
+
+    fn hand_out(
+        &mut self,
+        place: u32,
+        consumer: usize,
+        picked: Picked,
+        key: Key,
+        budget: &mut Budget,
+    ) {
+        let now_us = self.now_us;
+        let destination = &mut self.destinations[place as usize];
         destination.in_flight += 1;
         destination.served += 1;
-        if let Some(tenant) = destination.tree.parent(picked.queue)
-            && let Owner::Tenant { delivered, .. } = destination.owner_mut(tenant)
-        {
-            *delivered += 1;
+        if let Some(tenant) = destination.tenant_of(picked.queue) {
+            destination.tenant_mut(tenant).delivered += 1;
         }
         if self.any_strict {
             self.keep_order(place, picked.queue);
@@ -130,13 +196,23 @@ impl Shard {
         self.counters.in_flight += 1;
         self.counters.delivered += 1;
 
-        let (handed, bytes) = self.handed_of(key, budget);
+        let (handed, bytes) = self.handed_of(key, place, budget);
         let destination = &mut self.destinations[place as usize];
         let served = destination.served;
+        let score = destination.tree.last_score();
         let entry = &mut destination.consumers[consumer];
         entry.credit -= 1;
         entry.last_served = served;
         let lease_us = destination.fields.lease_ms * 1000;
+        if let Some(slowed) = &mut entry.slowed {
+            let rate_per_sec = destination.fields.rate_per_sec.unwrap_or(f64::MAX);
+            slowed.take(rate_per_sec, picked.charge.cost, now_us);
+            if slowed.is_over(now_us) {
+                entry.slowed = None;
+            } else {
+                self.wakes.push(Reverse((slowed.next_us, place)));
+            }
+        }
         let client = self
             .connections
             .get_mut(&entry.connection)
@@ -158,6 +234,19 @@ impl Shard {
             entry.frame_exchange = self.exchange;
             entry.frame = NONE;
         }
+        match self.handed_to.last_mut() {
+            Some(last)
+                if last.connection == entry.connection && last.subscription == entry.number =>
+            {
+                last.count += 1;
+            }
+            _ => self.handed_to.push(HandedTo {
+                count: 1,
+                connection: entry.connection,
+                subscription: entry.number,
+            }),
+        }
+        self.scores.push(score);
         let handed = Handed { delivery, ..handed };
         append(&mut self.frames, &mut self.handed, entry, handed, bytes);
         self.handed_keys.push(key);
@@ -166,7 +255,7 @@ impl Shard {
     }
 
     /// What `emit` needs of a message, and the most bytes its delivery takes.
-    fn handed_of(&mut self, key: Key, budget: &mut Budget) -> (Handed, usize) {
+    fn handed_of(&mut self, key: Key, place: u32, budget: &mut Budget) -> (Handed, usize) {
         let extra = if self.extras.is_empty() {
             super::Extra::default()
         } else {
@@ -178,15 +267,16 @@ impl Shard {
             .get_mut(number)
             .expect("a queued message has its batch");
         let index = batches::index_of(key);
-        debug_assert_eq!(batch.states[usize::from(index)], batches::WAITING);
-        batch.states[usize::from(index)] = IN_FLIGHT;
+        debug_assert_eq!(batch.state(index), WAITING);
+        batch.set_state(index, IN_FLIGHT);
+        batch.log_last = self.next_log;
         if !batch.dirty {
             batch.dirty = true;
             self.checkpoint.dirty.push(number);
         }
         let (accepted_ms, hash) = (batch.accepted_ms, batch.hash);
-        let place = batch.record_of(index);
-        let record = &mut batch.records[place];
+        let slot = batch.record_of(index);
+        let record = &mut batch.records[slot];
         if record.touched != self.exchange {
             record.touched = self.exchange;
             record.want = NONE;
@@ -194,13 +284,15 @@ impl Shard {
         }
         if record.cache == NONE && record.want == NONE {
             record.want = self.wants.len() as u32;
-            self.wants.push(batches::key(number, record.first));
+            self.wants
+                .push(Want::Batch(batches::key(number, record.first)));
         }
         let handed = Handed {
             key,
             delivery: 0,
             attempt: extra.attempts + 1,
-            flags: extra.flags,
+            flags: extra.flags & DOUBTFUL,
+            destination: place,
             next: NONE,
             cache: record.cache,
             want: record.want,
@@ -212,16 +304,13 @@ impl Shard {
 
     pub(super) fn is_strict_queue(&self, place: u32, queue: u32) -> bool {
         let destination = &self.destinations[place as usize];
-        let Owner::Queue { sender, .. } = &destination.owners[queue as usize] else {
+        let Owner::Queue { tenant, name, .. } = &destination.owners[queue as usize] else {
             return false;
         };
-        if sender.is_empty() {
+        if name.sender.is_empty() {
             return false;
         }
-        let set = destination
-            .tree
-            .parent(queue)
-            .and_then(|tenant| destination.tree.parent(tenant));
+        let set = destination.tree.parent(*tenant);
         set.is_some_and(|set| {
             matches!(
                 destination.owners[set as usize],

@@ -1,7 +1,7 @@
 //! Effects: replies, closes and deliveries of one exchange, those of a connection together.
 
 use super::batches::{self, NONE};
-use super::{DeliverFrame, Fatal, Handed, Reply, Shard};
+use super::{CALL, DeliverFrame, Fatal, Handed, Reply, Shard, Want};
 use crate::client_frame::FrameError;
 use crate::daemon_frame::{
     Delivery, ErrorDetails, write_deliver_header, write_delivery, write_error, write_frame_error,
@@ -12,13 +12,16 @@ use crate::exchange::{
     write_effects_header,
 };
 use crate::message_id::MessageId;
-use crate::record::BatchRecord;
+use crate::record::{BatchMessage, BatchRecord, MESSAGE_OPTIONS};
 
 /// Close code for bytes that are no frame.
 const CLOSE_MALFORMED: u16 = 4400;
 
 impl Shard {
     pub(super) fn reply(&mut self, connection: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        if connection & CALL != 0 {
+            return self.push_reply(EffectOp::ReplyFrame, connection & !CALL, write);
+        }
         self.push_reply(EffectOp::Send, connection, write);
     }
 
@@ -43,7 +46,7 @@ impl Shard {
     /// Answers a frame that was refused as a whole; bytes that are no frame also end the socket.
     pub(super) fn reply_frame_error(&mut self, connection: u32, error: &FrameError) {
         self.reply(connection, |out| write_frame_error(out, error));
-        if error.code == Code::MalformedFrame {
+        if error.code == Code::MalformedFrame && connection & CALL == 0 {
             self.push_reply(EffectOp::Close, connection, |out| {
                 out.extend_from_slice(&CLOSE_MALFORMED.to_le_bytes());
             });
@@ -71,8 +74,13 @@ impl Shard {
 
     /// The record for `wants[index]`, as it was read back.
     pub fn provide(&mut self, index: usize, record: &[u8]) -> Result<(), Fatal> {
-        let Some(&owner) = self.wants.get(index) else {
+        let Some(&want) = self.wants.get(index) else {
             return Err(Fatal::State(format!("no record {index} was wanted")));
+        };
+        self.provided.resize_with(self.wants.len(), || None);
+        let Want::Batch(owner) = want else {
+            self.provided[index] = Some(record.into());
+            return Ok(());
         };
         let parsed = BatchRecord::parse(record)?;
         if batches::key(parsed.batch(), parsed.message(0).index) != owner {
@@ -80,7 +88,6 @@ impl Shard {
                 "another record was provided for {owner:x}"
             )));
         }
-        self.provided.resize_with(self.wants.len(), || None);
         self.provided[index] = Some(record.into());
         Ok(())
     }
@@ -88,6 +95,7 @@ impl Shard {
     /// Writes the effects into `output`: the bytes written, or `Err(needed)` when it is too small.
     pub fn emit(&mut self, output: &mut [u8]) -> Result<Result<usize, usize>, Fatal> {
         if !self.effects_ready {
+            self.read_lookups()?;
             self.encode()?;
             self.effects_ready = true;
         }
@@ -157,9 +165,9 @@ impl Shard {
             }
             let record = &parsed.as_ref().expect("just parsed").1;
             let index = batches::index_of(handed.key);
-            let body = record
+            let message = record
                 .find(index)
-                .map(|place| record.message(place).body)
+                .map(|place| record.message(place))
                 .ok_or_else(|| Fatal::State(format!("{:x} is not in its record", handed.key)))?;
             let batch = batches::batch_of(handed.key);
             let delivery = Delivery {
@@ -168,12 +176,23 @@ impl Shard {
                 attempt: handed.attempt,
                 accepted_ms: handed.accepted_ms,
                 flags: handed.flags,
-                expires_ms: None,
+                expires_ms: Some(self.expires_ms(handed, &message)),
             };
-            write_delivery(effects, &delivery, body);
+            write_delivery(effects, &delivery, message.body);
             at = handed.next;
         }
         Ok(())
+    }
+
+    fn expires_ms(&self, handed: &Handed, message: &BatchMessage<'_>) -> u64 {
+        if message.flags & MESSAGE_OPTIONS != 0 {
+            let own_ms = message.options().expires_ms;
+            if own_ms > 0 {
+                return own_ms;
+            }
+        }
+        let fields = &self.destinations[handed.destination as usize].fields;
+        handed.accepted_ms.saturating_add(fields.validity_ms)
     }
 
     fn record_bytes(&self, handed: &Handed) -> Result<&[u8], Fatal> {
@@ -189,8 +208,10 @@ impl Shard {
     /// Records read back stay at hand for the messages beside the ones just delivered.
     fn keep_provided(&mut self) {
         let mut provided = std::mem::take(&mut self.provided);
-        for (value, &owner) in provided.iter_mut().zip(&self.wants) {
-            let Some(value) = value.take() else { continue };
+        for (value, want) in provided.iter_mut().zip(&self.wants) {
+            let (Some(value), &Want::Batch(owner)) = (value.take(), want) else {
+                continue;
+            };
             let Some(batch) = self.batches.get_mut(batches::batch_of(owner)) else {
                 continue;
             };

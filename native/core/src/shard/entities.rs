@@ -1,12 +1,12 @@
 //! Sets, tenants and destinations as configured, and the nodes and queues made from them.
 
 use super::connection::SubscriptionRef;
-use super::destination::{Destination, Owner, Queue};
-use super::{Fatal, Shard, TENANT_TOTALS_MAX, TenantConfig, TenantTotals};
+use super::destination::{Destination, Owner, Queue, QueueName, QueueOf, TenantNode};
+use super::{Fatal, SenderConfig, Shard, TENANT_TOTALS_MAX, TenantConfig, TenantTotals};
 use crate::error::Code;
 use crate::exchange::{
-    Change, DestinationFields, EntityKind, FairBy, SetFields, SetOrder, TenantFields,
-    decode_configure, decode_in_use,
+    Change, DestinationFields, EntityKind, FairBy, LevelFloors, SenderFields, SetFields, SetOrder,
+    TenantFields, decode_configure, decode_in_use,
 };
 use crate::limits;
 use crate::shard::destination::NameMap;
@@ -15,7 +15,6 @@ use crate::tree::{self, Limits, NodeConfig, NodeId, NodeKind, Tree, TreeConfig};
 use std::cmp::Reverse;
 
 pub const DEFAULT_SET: &[u8] = b"default";
-const WEIGHT_DEFAULT: u32 = 100;
 
 fn limits_of(rate_per_sec: Option<f64>, burst: u64, in_flight_max: Option<u32>) -> Limits {
     Limits {
@@ -41,35 +40,37 @@ fn set_config(fields: &SetFields) -> NodeConfig {
     NodeConfig {
         weight: fields.weight,
         limits: limits_of(fields.rate_per_sec, fields.burst, fields.in_flight_max),
-        paused: false,
+        paused: fields.paused,
+        borrow_max: fields.borrow_max,
         ..NodeConfig::default()
     }
 }
 
 fn tenant_config(fields: Option<&TenantConfig>) -> NodeConfig {
-    fields.map_or(
-        NodeConfig {
-            weight: WEIGHT_DEFAULT,
-            limits: limits_of(None, 1, None),
-            paused: false,
-            ..NodeConfig::default()
-        },
-        |fields| NodeConfig {
-            weight: fields.weight,
-            limits: limits_of(fields.rate_per_sec, fields.burst, fields.in_flight_max),
-            paused: fields.paused,
-            ..NodeConfig::default()
-        },
-    )
+    fields.map_or_else(NodeConfig::default, |fields| NodeConfig {
+        weight: fields.weight,
+        limits: limits_of(fields.rate_per_sec, fields.burst, fields.in_flight_max),
+        paused: fields.paused,
+        ..NodeConfig::default()
+    })
 }
 
-fn queue_config() -> NodeConfig {
+fn level_config(rank: u8, floors: Option<&LevelFloors>) -> NodeConfig {
+    let floor = floors.map_or(0.0, |floors| floors.floors[usize::from(rank)]);
     NodeConfig {
-        weight: WEIGHT_DEFAULT,
-        limits: limits_of(None, 1, None),
-        paused: false,
+        rank,
+        floor,
         ..NodeConfig::default()
     }
+}
+
+/// Of the sender's queue; the queues of a tenant have equal weights.
+fn queue_config(fields: Option<&SenderConfig>) -> NodeConfig {
+    fields.map_or_else(NodeConfig::default, |fields| NodeConfig {
+        limits: limits_of(fields.rate_per_sec, fields.burst, fields.in_flight_max),
+        paused: fields.paused,
+        ..NodeConfig::default()
+    })
 }
 
 impl Shard {
@@ -96,7 +97,16 @@ impl Shard {
                 self.put_tenant(configure.name.as_bytes(), fields);
                 r#"{"ok":true}"#
             }
-            Change::Sender(_) | Change::Pool(_) => r#"{"ok":true}"#,
+            Change::Sender(fields) => {
+                self.put_sender(configure.name.as_bytes(), fields);
+                r#"{"ok":true}"#
+            }
+            Change::Pool(fields) => {
+                let name = configure.name.as_bytes();
+                self.pools.put(name, fields, self.now_us);
+                self.list_pooled();
+                r#"{"ok":true}"#
+            }
         };
         if request > 0 {
             self.reply_json(request, text);
@@ -121,6 +131,7 @@ impl Shard {
         }
         let mut tree = Tree::new(tree_config(&fields), self.started_us);
         tree.pause_root(fields.paused, now_us);
+        tree.set_entitled_weight(self.entitled_weight(), now_us);
         let place = self.destinations.len() as u32;
         self.destinations.push(Destination {
             name: name.into(),
@@ -131,6 +142,7 @@ impl Shard {
             sets: NameMap::with_hasher(self.names),
             tenants: NameMap::with_hasher(self.names),
             queues: NameMap::with_hasher(self.names),
+            pooled: false,
             consumers: Vec::new(),
             outstanding: Outstanding::new(now_us),
             in_flight: 0,
@@ -138,6 +150,7 @@ impl Shard {
             listed: false,
             wake_us: u64::MAX,
             swept_us: now_us,
+            expire_next: 0,
         });
         self.destination_names.insert(name.as_bytes().into(), place);
         place
@@ -170,10 +183,9 @@ impl Shard {
     pub(super) fn keep_order(&mut self, place: u32, queue: NodeId) {
         let strict = self.is_strict_queue(place, queue);
         let destination = &mut self.destinations[place as usize];
-        let tree = &destination.tree;
-        let busy = tree.in_flight(queue) > 0 || tree.waiting(queue) > tree.due(queue);
-        let blocked = strict && busy;
+        let in_flight = destination.tree.in_flight(queue) > 0;
         let entry = destination.queue_mut(queue);
+        let blocked = strict && (in_flight || entry.timed > 0);
         if std::mem::replace(&mut entry.blocked, blocked) != blocked {
             destination.tree.block(queue, blocked, self.now_us);
         }
@@ -208,19 +220,132 @@ impl Shard {
             .sets
             .values()
             .any(|fields| fields.order == SetOrder::Strict);
+        let entitled = self.entitled_weight();
         for place in 0..self.destinations.len() {
             let destination = &mut self.destinations[place];
+            destination.tree.set_entitled_weight(entitled, self.now_us);
             if let Some(&node) = destination.sets.get(name) {
                 destination
                     .tree
                     .configure_node(node, set_config(&fields), self.now_us);
                 let strict_now = fields.order == SetOrder::Strict;
-                if let Owner::Set { strict, .. } = destination.owner_mut(node)
-                    && std::mem::replace(strict, strict_now) != strict_now
+                let mut changed = false;
+                if let Owner::Set {
+                    strict, refuse_new, ..
+                } = destination.owner_mut(node)
                 {
+                    *refuse_new = fields.refuse_new;
+                    changed = std::mem::replace(strict, strict_now) != strict_now;
+                }
+                if changed {
                     self.keep_order_under(place as u32, node);
                 }
-                self.list(place as u32);
+                self.tell_refusing(place);
+            }
+            self.list(place as u32);
+        }
+    }
+
+    /// Sum of the weights of all sets there are, those without work too: what a set is entitled to
+    /// does not grow while others are idle (rule 11).
+    fn entitled_weight(&self) -> u64 {
+        let sum: u64 = self
+            .sets
+            .values()
+            .map(|fields| u64::from(fields.weight))
+            .sum();
+        let default = SetFields::default().weight;
+        if self.sets.contains_key(DEFAULT_SET) {
+            sum
+        } else {
+            sum + u64::from(default)
+        }
+    }
+
+    /// Tenants refuse new work that their set refuses.
+    fn tell_refusing(&mut self, place: usize) {
+        let destination = &mut self.destinations[place];
+        let tenants: Vec<NodeId> = destination.tenants.values().copied().collect();
+        for node in tenants {
+            let of_set = destination.tree.parent(node).is_some_and(|set| {
+                matches!(
+                    destination.owners[set as usize],
+                    Owner::Set {
+                        refuse_new: true,
+                        ..
+                    }
+                )
+            });
+            let tenant = destination.tenant_mut(node);
+            let own = self
+                .tenants
+                .get(&tenant.name)
+                .is_some_and(|fields| fields.refuse_new);
+            tenant.refuse_new = own || of_set;
+        }
+    }
+
+    fn put_sender(&mut self, name: &[u8], fields: Option<SenderFields<'_>>) {
+        if let Some(fields) = fields {
+            self.senders.insert(
+                name.into(),
+                SenderConfig {
+                    rate_per_sec: fields.rate_per_sec,
+                    burst: fields.burst,
+                    in_flight_max: fields.in_flight_max,
+                    pool: fields.pool.map(|pool| pool.as_bytes().into()),
+                    paused: fields.paused,
+                    refuse_new: fields.refuse_new,
+                },
+            );
+        } else {
+            self.senders.remove(name);
+        }
+        let Some(split) = name.iter().position(|&byte| byte == b'/') else {
+            return;
+        };
+        let (tenant, sender) = (&name[..split], &name[split + 1..]);
+        for place in 0..self.destinations.len() {
+            let destination = &self.destinations[place];
+            let Some(&tenant) = destination.tenants.get(tenant) else {
+                continue;
+            };
+            for level in 0..=limits::LEVEL_MAX {
+                let of = QueueOf {
+                    level,
+                    ordered: false,
+                    sender,
+                };
+                Destination::queue_name(tenant, of, &mut self.name);
+                let queue = self.destinations[place].queues.get(self.name.as_slice());
+                if let Some(&queue) = queue {
+                    self.configure_queue(place, queue, name);
+                }
+            }
+            self.list(place as u32);
+        }
+    }
+
+    /// Gives a queue what is configured for its sender.
+    fn configure_queue(&mut self, place: usize, queue: NodeId, name: &[u8]) {
+        let fields = self.senders.get(name);
+        let pool = fields.and_then(|fields| fields.pool.clone());
+        let pool = pool.map(|pool| self.pools.place_of(&pool));
+        let fields = self.senders.get(name);
+        let destination = &mut self.destinations[place];
+        destination
+            .tree
+            .configure_node(queue, queue_config(fields), self.now_us);
+        destination.pooled |= pool.is_some();
+        let entry = destination.queue_mut(queue);
+        entry.pool = pool;
+        entry.refuse_new = fields.is_some_and(|fields| fields.refuse_new);
+    }
+
+    fn list_pooled(&mut self) {
+        for place in 0..self.destinations.len() as u32 {
+            if self.destinations[place as usize].pooled {
+                self.list(place);
             }
         }
     }
@@ -236,6 +361,10 @@ impl Shard {
                     burst: fields.burst,
                     in_flight_max: fields.in_flight_max,
                     paused: fields.paused,
+                    refuse_new: fields.refuse_new,
+                    level_floors: fields.level_floors,
+                    waiting_max: fields.waiting_max.unwrap_or(u64::MAX),
+                    waiting_bytes_max: fields.waiting_bytes_max.unwrap_or(u64::MAX),
                 },
             );
         } else {
@@ -260,8 +389,70 @@ impl Shard {
             }
             let destination = &mut self.destinations[place];
             destination.tree.configure_node(node, config, self.now_us);
+            self.put_tenant_node(place, node, name);
+            self.tell_refusing(place);
             self.list(place as u32);
         }
+    }
+
+    /// Bounds and levels of a tenant that has a node. One that gets levels has its queues moved under
+    /// them; one that loses them keeps their nodes, without floors, until they are freed.
+    fn put_tenant_node(&mut self, place: usize, node: NodeId, name: &[u8]) {
+        let fields = self.tenants.get(name);
+        let floors = fields.and_then(|fields| fields.level_floors);
+        let (waiting_max, waiting_bytes_max) = fields.map_or((u64::MAX, u64::MAX), |fields| {
+            (fields.waiting_max, fields.waiting_bytes_max)
+        });
+        let destination = &mut self.destinations[place];
+        let tenant = destination.tenant_mut(node);
+        (tenant.waiting_max, tenant.waiting_bytes_max) = (waiting_max, waiting_bytes_max);
+        let levels = tenant.levels.clone();
+        for (rank, &level) in levels.iter().enumerate() {
+            if level != tree::ROOT {
+                let config = level_config(rank as u8, floors.as_ref());
+                destination.tree.configure_node(level, config, self.now_us);
+            }
+        }
+        if floors.is_none() || !levels.is_empty() {
+            return;
+        }
+        let owners = destination.owners.iter().zip(0..);
+        let queues: Vec<(NodeId, u8)> = owners
+            .filter_map(|(owner, queue)| match owner {
+                Owner::Queue { tenant, name, .. } if *tenant == node => Some((queue, name.rank)),
+                _ => None,
+            })
+            .collect();
+        destination.tenant_mut(node).levels = vec![tree::ROOT];
+        for (queue, rank) in queues {
+            let level = self.level_node(place, node, rank);
+            let destination = &mut self.destinations[place];
+            destination.tree.move_to(queue, level, self.now_us);
+        }
+    }
+
+    /// The node of a tenant's service level, made on first use.
+    fn level_node(&mut self, place: usize, tenant: NodeId, rank: u8) -> NodeId {
+        let destination = &mut self.destinations[place];
+        let entry = destination.tenant_mut(tenant);
+        if entry.levels.len() <= usize::from(rank) {
+            entry.levels.resize(usize::from(rank) + 1, tree::ROOT);
+        }
+        let known = entry.levels[usize::from(rank)];
+        if known != tree::ROOT {
+            return known;
+        }
+        let floors = self
+            .tenants
+            .get(&entry.name)
+            .and_then(|fields| fields.level_floors);
+        let config = level_config(rank, floors.as_ref());
+        let node = destination
+            .tree
+            .add(tenant, NodeKind::Level, config, self.now_us);
+        destination.tenant_mut(tenant).levels[usize::from(rank)] = node;
+        destination.set_owner(node, Owner::Level { tenant, rank });
+        node
     }
 
     fn set_node(&mut self, place: usize, name: &[u8]) -> NodeId {
@@ -281,6 +472,7 @@ impl Shard {
             Owner::Set {
                 name: name.into(),
                 strict,
+                refuse_new: fields.refuse_new,
             },
         );
         node
@@ -291,6 +483,18 @@ impl Shard {
             return node;
         }
         let config = self.tenants.get(name);
+        let (waiting_max, waiting_bytes_max, refuse_new) =
+            config.map_or((u64::MAX, u64::MAX, false), |fields| {
+                (
+                    fields.waiting_max,
+                    fields.waiting_bytes_max,
+                    fields.refuse_new,
+                )
+            });
+        let levels = match config {
+            Some(fields) if fields.level_floors.is_some() => vec![tree::ROOT],
+            _ => Vec::new(),
+        };
         let node_config = tenant_config(config);
         let set: Box<[u8]> = config.map_or(DEFAULT_SET.into(), |tenant| tenant.set.clone());
         let set_node = self.set_node(place, &set);
@@ -299,13 +503,26 @@ impl Shard {
             .tree
             .add(set_node, NodeKind::Tenant, node_config, self.now_us);
         destination.tenants.insert(name.into(), node);
+        let of_set = matches!(
+            destination.owners[set_node as usize],
+            Owner::Set {
+                refuse_new: true,
+                ..
+            }
+        );
         destination.set_owner(
             node,
-            Owner::Tenant {
+            Owner::Tenant(Box::new(TenantNode {
                 name: name.into(),
                 accepted: 0,
                 delivered: 0,
-            },
+                refuse_new: refuse_new || of_set,
+                live: 0,
+                bytes: 0,
+                waiting_max,
+                waiting_bytes_max,
+                levels,
+            })),
         );
         node
     }
@@ -315,11 +532,11 @@ impl Shard {
         &mut self,
         place: u32,
         tenant: &[u8],
-        sender: &[u8],
+        of: QueueOf<'_>,
     ) -> Result<(NodeId, NodeId), Code> {
         let place = place as usize;
         let tenant_node = self.tenant_node(place, tenant);
-        Destination::queue_name(tenant_node, sender, &mut self.name);
+        Destination::queue_name(tenant_node, of, &mut self.name);
         if let Some(&node) = self.destinations[place].queues.get(self.name.as_slice()) {
             return Ok((tenant_node, node));
         }
@@ -334,24 +551,47 @@ impl Shard {
             }
             // The sweep may have freed the tenant's node too.
             let again = self.tenant_node(place, tenant);
-            Destination::queue_name(again, sender, &mut self.name);
+            Destination::queue_name(again, of, &mut self.name);
         }
         let tenant_node = self.tenant_node(place, tenant);
+        let node = self.add_queue(place, tenant_node, of);
+        if !self.senders.is_empty() && !of.ordered && !of.sender.is_empty() {
+            let name = [tenant, b"/", of.sender].concat();
+            if self.senders.contains_key(name.as_slice()) {
+                self.configure_queue(place, node, &name);
+            }
+        }
+        Ok((tenant_node, node))
+    }
+
+    /// A new queue under the name in `self.name`.
+    fn add_queue(&mut self, place: usize, tenant: NodeId, of: QueueOf<'_>) -> NodeId {
+        let has_levels = !self.destinations[place].tenant(tenant).levels.is_empty();
+        let parent = if has_levels {
+            self.level_node(place, tenant, of.level)
+        } else {
+            tenant
+        };
         let destination = &mut self.destinations[place];
-        let node = destination
-            .tree
-            .add(tenant_node, NodeKind::Queue, queue_config(), self.now_us);
+        let node =
+            destination
+                .tree
+                .add(parent, NodeKind::Queue, NodeConfig::default(), self.now_us);
         destination.queues.insert(self.name.as_slice().into(), node);
         destination.set_owner(
             node,
             Owner::Queue {
-                tenant: tenant_node,
-                sender: sender.into(),
+                tenant,
+                name: Box::new(QueueName {
+                    rank: of.level,
+                    ordered: of.ordered,
+                    sender: of.sender.into(),
+                }),
                 queue: Box::<Queue>::default(),
             },
         );
         self.counters.queues += 1;
-        Ok((tenant_node, node))
+        node
     }
 
     /// Frees idle nodes of one destination, looking at `budget` of them.
@@ -366,11 +606,18 @@ impl Shard {
                 Owner::Set { name, .. } => {
                     destination.sets.remove(&name);
                 }
-                Owner::Tenant {
-                    name,
-                    accepted,
-                    delivered,
-                } => {
+                Owner::Level { tenant, rank } => {
+                    if let Owner::Tenant(tenant) = destination.owner_mut(tenant) {
+                        tenant.levels[usize::from(rank)] = tree::ROOT;
+                    }
+                }
+                Owner::Tenant(tenant) => {
+                    let TenantNode {
+                        name,
+                        accepted,
+                        delivered,
+                        ..
+                    } = *tenant;
                     destination.tenants.remove(&name);
                     let room = self.totals.len() < TENANT_TOTALS_MAX;
                     let totals: &mut TenantTotals = if room || self.totals.contains_key(&name) {
@@ -383,11 +630,11 @@ impl Shard {
                 }
                 Owner::Queue {
                     tenant,
-                    sender,
+                    name,
                     queue,
                 } => {
                     debug_assert!(queue.is_empty(), "a queue with messages was freed");
-                    Destination::queue_name(tenant, &sender, &mut self.name);
+                    Destination::queue_name(tenant, name.as_of(), &mut self.name);
                     destination.queues.remove(self.name.as_slice());
                     self.counters.queues -= 1;
                 }
@@ -401,7 +648,7 @@ impl Shard {
         for place in 0..self.destinations.len() {
             let nodes = self.destinations[place].owners.len();
             // Children first, then the parents that lost their last child.
-            for _ in 0..3 {
+            for _ in 0..4 {
                 self.sweep(place, nodes + 1);
             }
         }

@@ -35,12 +35,15 @@ fn turn(out: &mut String, tie: u64) {
 impl Destination {
     /// Set, tenant and sender of a queue.
     fn names(&self, queue: NodeId) -> (&[u8], &[u8], &[u8]) {
-        let Owner::Queue { sender, tenant, .. } = &self.owners[queue as usize] else {
+        let Owner::Queue {
+            tenant,
+            name: queue,
+            ..
+        } = &self.owners[queue as usize]
+        else {
             return (&[], &[], &[]);
         };
-        let Owner::Tenant { name, .. } = &self.owners[*tenant as usize] else {
-            return (&[], &[], sender);
-        };
+        let (name, sender) = (&self.tenant(*tenant).name, &queue.sender);
         let set = self
             .tree
             .parent(*tenant)
@@ -181,15 +184,9 @@ impl Shard {
         for destination in &self.destinations {
             for (name, &node) in &destination.tenants {
                 let entry = tenants.entry(name).or_default();
-                if let Owner::Tenant {
-                    accepted,
-                    delivered,
-                    ..
-                } = &destination.owners[node as usize]
-                {
-                    entry.0.accepted += accepted;
-                    entry.0.delivered += delivered;
-                }
+                let tenant = destination.tenant(node);
+                entry.0.accepted += tenant.accepted;
+                entry.0.delivered += tenant.delivered;
                 entry.1 += u64::from(destination.tree.waiting(node));
                 entry.2 += u64::from(destination.tree.in_flight(node));
             }

@@ -1,9 +1,10 @@
 //! What the index of a shard takes; payloads lie on disk and in the bounded cache.
 
-use super::batches::{Key, RecordSlot};
-use super::destination::Owner;
+use super::batches::Key;
+use super::dead::Dead;
+use super::destination::{Owner, QueueName, TenantNode};
+use super::end::Ended;
 use super::{Batches, Destination, Extra, Shard};
-use std::cmp::Reverse;
 
 impl Shard {
     /// Memory of the index, bytes: table, queues, tree, timers. An estimate by capacities, without
@@ -11,20 +12,17 @@ impl Shard {
     pub fn memory_bytes(&self) -> usize {
         let queues: usize = self.destinations.iter().map(destination_bytes).sum();
         let extras = self.extras.capacity() * (size_of::<(Key, Extra)>() + 1);
-        let timers = self.timers.capacity() * size_of::<Reverse<(u64, Key)>>();
-        size_of::<Self>() + batches_bytes(&self.batches) + queues + extras + timers
+        let ended = self.ended.capacity() * size_of::<Ended>();
+        let dead = self.dead.len() * 2 * size_of::<(Key, Dead)>();
+        let timers = self.timers.memory_bytes();
+        let keys = self.idempotency.table.memory_bytes();
+        let batches = batches_bytes(&self.batches);
+        size_of::<Self>() + batches + queues + extras + timers + ended + dead + keys
     }
 }
 
 fn batches_bytes(batches: &Batches) -> usize {
-    let held: usize = batches
-        .iter()
-        .map(|(_, batch)| {
-            size_of_val(batch)
-                + batch.states.capacity()
-                + batch.records.capacity() * size_of::<RecordSlot>()
-        })
-        .sum();
+    let held: usize = batches.iter().map(|(_, batch)| batch.memory_bytes()).sum();
     held + batches.table_bytes()
 }
 
@@ -34,9 +32,12 @@ fn destination_bytes(destination: &Destination) -> usize {
         .owners
         .iter()
         .map(|owner| match owner {
-            Owner::Free => 0,
-            Owner::Set { name, .. } | Owner::Tenant { name, .. } => named(name),
-            Owner::Queue { sender, queue, .. } => named(sender) + queue.memory_bytes(),
+            Owner::Free | Owner::Level { .. } => 0,
+            Owner::Set { name, .. } => named(name),
+            Owner::Tenant(tenant) => named(&tenant.name) + size_of::<TenantNode>(),
+            Owner::Queue { name, queue, .. } => {
+                named(&name.sender) + size_of::<QueueName>() + queue.memory_bytes()
+            }
         })
         .sum();
     owners + destination.owners.capacity() * size_of::<Owner>() + destination.tree.memory_bytes()

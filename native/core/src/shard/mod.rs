@@ -4,57 +4,100 @@
 //! needs read back; `emit` then encodes replies and deliveries. No I/O, no clock, no random number:
 //! the same state, input and time give the same result.
 //!
-//! A message: accepted (`WAITING`) → handed out (`IN_FLIGHT`) → settled for good (`GONE`), or back:
-//! to its place in the queue (`WAITING`) or into a timer (`TIMED`) until it is due.
+//! A message: accepted (`SCHEDULED` until it is to be sent, then `WAITING`) → handed out (`IN_FLIGHT`)
+//! → ended (`SENT`, `DELIVERED`, `UNDELIVERED`, `FAILED`), or back: to its place in the queue
+//! (`WAITING`) or into a timer (`TIMED`) until it is due. Unless it is in flight it may end as
+//! `EXPIRED` or `CANCELLED`. Out of attempts it is a dead letter (`DEAD`), which is replayed
+//! (`WAITING`) or purged (`GIVEN_UP`). What has ended is remembered for a while.
 
 mod batches;
 mod cache;
 mod check;
 mod checkpoint;
 mod connection;
+mod dead;
 mod destination;
 mod dispatch;
 mod emit;
+mod end;
 mod entities;
 mod explain;
+mod idempotency;
+mod jobs;
+mod keys;
+mod listing;
+mod lookup;
 mod memory;
+mod message_json;
+mod message_ops;
 mod outstanding;
+mod pool;
 mod publish;
 mod recovery;
 mod settle;
+mod slowed;
 mod step;
+mod timers;
+mod trace;
 
 use crate::client_frame::{Outcome, PublishItem};
-use crate::exchange::{Counters, SetFields};
+use crate::exchange::{Counters, LevelFloors, SetFields};
 use crate::limits;
-use crate::record::{BatchRecordBuilder, ClosedRecord, JournalWriter, RecordError, Return};
+use crate::record::{
+    BatchRecordBuilder, ClosedRecord, HandedTo, JournalWriter, RecordError, Return,
+};
 use crate::tree::NodeId;
-use batches::{Batches, Key};
+use batches::{Batches, Cells, Key};
 use cache::Cache;
 use checkpoint::Checkpoint;
 use connection::{Connection, InFlight};
+use dead::Dead;
 use destination::{Destination, NameHash, NameMap};
+use end::Ended;
+use idempotency::Idempotency;
+use jobs::Jobs;
+use pool::Pools;
 use recovery::Overlay;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use timers::Timers;
 
 pub use crate::exchange::ExchangeError;
 pub use check::MessageState;
 #[doc(hidden)]
 pub use checkpoint::Bounds;
 
-/// Settled for good without the gateway's word: attemptsMax reached, or in doubt at an `onDoubt: fail` destination.
+/// Settled by an older daemon: attemptsMax reached, or in doubt at an `onDoubt: fail` destination.
 pub const OUTCOME_GIVEN_UP: u8 = 19;
+pub const OUTCOME_EXPIRED: u8 = 20;
+pub const OUTCOME_CANCELLED: u8 = 21;
+/// A dead letter was purged, or dropped because there were too many.
+pub const OUTCOME_PURGED: u8 = 23;
+pub const OUTCOME_UNDELIVERED: u8 = 24;
 pub const REASON_RETRY: u8 = 2;
 pub const REASON_THROTTLED: u8 = 4;
 pub const REASON_NOT_ATTEMPTED: u8 = 5;
 pub const REASON_DISCONNECT: u8 = 16;
 pub const REASON_LEASE_END: u8 = 17;
 pub const REASON_RESTART: u8 = 18;
+pub const REASON_REPLAYED: u8 = 19;
+/// It became a dead letter: every attempt failed, or it is in doubt where nothing is sent twice.
+/// The entry's time is when.
+pub const REASON_DEAD_ATTEMPTS: u8 = 32;
+pub const REASON_DEAD_IN_DOUBT: u8 = 33;
+/// It failed for good; the entry's time is the gateway's code.
+pub const REASON_FAILED: u8 = 34;
+/// A receipt came with a code, which is the entry's time.
+pub const REASON_UNDELIVERED: u8 = 35;
 
 /// Flag of a message: an earlier delivery may have arrived.
 pub const DOUBTFUL: u8 = 1;
+/// Flag of a message: it was a dead letter, and its validity begins anew at a restart.
+pub const REPLAYED: u8 = 2;
+
+/// Set in the number of a connection that is none but a request of the REST interface.
+const CALL: u32 = 1 << 31;
 
 /// Batch numbers reserved ahead at every start.
 const BATCH_RESERVE: u64 = 1 << 20;
@@ -71,6 +114,28 @@ pub struct Options {
     /// Key of the data directory for message ids and name hashing.
     pub hash_key: [u8; 16],
     pub now_us: u64,
+    pub memory: Memory,
+}
+
+/// How much a shard remembers beside the messages that wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// How long ended messages are known, ms, and in how many bytes of records.
+    pub retention_ms: u64,
+    pub retention_bytes: u64,
+    pub idempotency_keys: usize,
+    pub dead_letters: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            retention_ms: limits::RETENTION_MS,
+            retention_bytes: limits::RETENTION_BYTES,
+            idempotency_keys: limits::IDEMPOTENCY_KEYS,
+            dead_letters: limits::DEAD_LETTERS,
+        }
+    }
 }
 
 /// Why a shard cannot go on: the process ends and recovers.
@@ -121,10 +186,14 @@ pub struct StepOutput {
 struct Extra {
     attempts: u32,
     flags: u8,
-    /// While timed: when it is due and whose it is.
-    due_ms: u64,
-    destination: u32,
-    queue: NodeId,
+    /// `TIMED`: when it is due, ms. `DEAD`: when it became so. `FAILED`, `UNDELIVERED`: the code.
+    detail: u64,
+}
+
+impl Extra {
+    const fn is_empty(&self) -> bool {
+        self.attempts == 0 && self.flags == 0 && self.detail == 0
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +204,20 @@ struct TenantConfig {
     burst: u64,
     in_flight_max: Option<u32>,
     paused: bool,
+    refuse_new: bool,
+    level_floors: Option<LevelFloors>,
+    waiting_max: u64,
+    waiting_bytes_max: u64,
+}
+
+#[derive(Clone, Debug)]
+struct SenderConfig {
+    rate_per_sec: Option<f64>,
+    burst: u64,
+    in_flight_max: Option<u32>,
+    pool: Option<Box<[u8]>>,
+    paused: bool,
+    refuse_new: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -150,6 +233,7 @@ struct Handed {
     delivery: u64,
     attempt: u32,
     flags: u8,
+    destination: u32,
     /// Next delivery of the same frame, or `NONE`.
     next: u32,
     cache: u32,
@@ -169,7 +253,7 @@ struct DeliverFrame {
     last: u32,
 }
 
-/// A reply or a close of this exchange; bytes lie in `reply_bytes`.
+/// A reply or a close of this exchange; its bytes lie in `reply_bytes`.
 #[derive(Clone, Copy, Debug)]
 struct Reply {
     op: crate::exchange::EffectOp,
@@ -183,7 +267,9 @@ struct OpenBatch {
     number: u64,
     hash: u64,
     next_index: u32,
-    states: Vec<u8>,
+    cells: Cells,
+    /// Idempotency keys of its messages.
+    keys: Vec<(keys::KeyHash, u16)>,
     /// Records complete so far, with the longest body of each.
     closed: Vec<(ClosedRecord, u32)>,
     /// Longest body of the record under construction.
@@ -195,6 +281,13 @@ struct OpenBatch {
 #[allow(clippy::struct_excessive_bools)]
 pub struct Shard {
     options: Options,
+    /// Newest exchange whose transaction can be read back, and the last log record in it.
+    committed: u64,
+    committed_log: u64,
+    /// Exchanges not yet committed, with their last log record.
+    logged: VecDeque<(u64, u64)>,
+    /// Tenant of the call that is being served; empty: the platform.
+    caller: Box<[u8]>,
     names: NameHash,
     now_us: u64,
     started_us: u64,
@@ -207,6 +300,9 @@ pub struct Shard {
     /// Some set has `order: strict`.
     any_strict: bool,
     tenants: NameMap<TenantConfig>,
+    /// By `tenant/sender`.
+    senders: NameMap<SenderConfig>,
+    pools: Pools,
     destinations: Vec<Destination>,
     destination_names: NameMap<u32>,
     connections: FxHashMap<u32, Connection>,
@@ -214,8 +310,17 @@ pub struct Shard {
     batches: Batches,
     cache: Cache,
     extras: FxHashMap<Key, Extra>,
-    /// Messages that wait for a time, µs.
-    timers: BinaryHeap<Reverse<(u64, Key)>>,
+    /// Messages that wait for a time.
+    timers: Timers,
+    /// Records whose messages have all ended, in the order in which they are forgotten.
+    ended: VecDeque<Ended>,
+    ended_bytes: u64,
+    /// Dead letters by key.
+    dead: BTreeMap<Key, Dead>,
+    idempotency: Idempotency,
+    jobs: Jobs,
+    /// Bytes of the bodies of all messages that have not ended.
+    live_bytes: u64,
     /// When a destination's tree has something that becomes eligible, µs.
     wakes: BinaryHeap<Reverse<(u64, u32)>>,
     /// Earliest lease check of a connection, µs.
@@ -246,23 +351,25 @@ pub struct Shard {
     reply_bytes: Vec<u8>,
     handed: Vec<Handed>,
     handed_keys: Vec<Key>,
+    handed_to: Vec<HandedTo>,
+    scores: Vec<i64>,
     frames: Vec<DeliverFrame>,
     /// Outcome → keys settled for good.
-    settled: [Vec<Key>; 4],
+    settled: [Vec<Key>; OUTCOMES],
     returns: Vec<Return>,
-    wants: Vec<Key>,
+    wants: Vec<Want>,
     provided: Vec<Option<Box<[u8]>>>,
     effects: Vec<u8>,
     effects_ready: bool,
     more: bool,
 
     // Scratch.
-    /// Given up at recovery; journaled by the first step.
-    given_up: Vec<Key>,
+    /// Dead letters made by recovery; journaled by the first step.
+    died: Vec<Return>,
     /// In doubt at recovery and back in their queues; journaled by the first step.
     in_doubt: Vec<Return>,
-    /// Records found empty at recovery; deleted by the first step.
-    dropped: Vec<Key>,
+    /// Records that this exchange wrote anew, by their first message.
+    rewritten: Vec<Key>,
     log_scratch: Vec<u8>,
     publish_items: Vec<PublishItem>,
     outcomes: Vec<Outcome>,
@@ -271,8 +378,26 @@ pub struct Shard {
     freed: Vec<NodeId>,
 }
 
-/// Where `OUTCOME_…` keeps its keys in `settled`.
-const SETTLED_OUTCOMES: [u8; 4] = [0, 1, 3, OUTCOME_GIVEN_UP];
+/// Where each outcome keeps its keys in `settled`.
+const OUTCOMES: usize = 7;
+const SETTLED_OUTCOMES: [u8; OUTCOMES] = [
+    0,
+    1,
+    3,
+    OUTCOME_EXPIRED,
+    OUTCOME_CANCELLED,
+    OUTCOME_PURGED,
+    OUTCOME_UNDELIVERED,
+];
+
+/// A record that `emit` needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    /// The batch record whose first message this is.
+    Batch(Key),
+    /// The log record of that sequence.
+    Log(u64),
+}
 
 impl Shard {
     pub fn new(options: Options) -> Self {
@@ -283,6 +408,10 @@ impl Shard {
         );
         let now_us = options.now_us;
         Self {
+            committed: 0,
+            committed_log: 0,
+            logged: VecDeque::new(),
+            caller: Box::default(),
             names,
             now_us,
             started_us: now_us,
@@ -293,13 +422,21 @@ impl Shard {
             sets: NameMap::with_hasher(names),
             any_strict: false,
             tenants: NameMap::with_hasher(names),
+            senders: NameMap::with_hasher(names),
+            pools: Pools::new(names, now_us),
             destinations: Vec::new(),
             destination_names: NameMap::with_hasher(names),
             connections: FxHashMap::default(),
             batches: Batches::default(),
             cache: Cache::new(limits::CACHE_BYTES),
             extras: FxHashMap::default(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
+            ended: VecDeque::new(),
+            ended_bytes: 0,
+            dead: BTreeMap::new(),
+            idempotency: Idempotency::default(),
+            jobs: Jobs::default(),
+            live_bytes: 0,
             wakes: BinaryHeap::new(),
             leases: BinaryHeap::new(),
             listed: Vec::new(),
@@ -323,6 +460,8 @@ impl Shard {
             reply_bytes: Vec::new(),
             handed: Vec::new(),
             handed_keys: Vec::new(),
+            handed_to: Vec::new(),
+            scores: Vec::new(),
             frames: Vec::new(),
             settled: std::array::from_fn(|_| Vec::new()),
             returns: Vec::new(),
@@ -331,9 +470,9 @@ impl Shard {
             effects: Vec::new(),
             effects_ready: false,
             more: false,
-            given_up: Vec::new(),
+            died: Vec::new(),
             in_doubt: Vec::new(),
-            dropped: Vec::new(),
+            rewritten: Vec::new(),
             log_scratch: Vec::new(),
             publish_items: Vec::new(),
             outcomes: Vec::new(),

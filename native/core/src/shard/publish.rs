@@ -1,20 +1,24 @@
 //! Publish: a frame is checked as a whole, then each message is queued or refused on its own.
 
-use super::batches::{self, Batch, RecordSlot, WAITING};
-use super::destination::Owner;
+use super::batches::{self, Batch, Cells, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, WAITING};
+use super::destination::{Owner, QueueOf};
+use super::timers::{Kind, Timer};
 use super::{OpenBatch, Shard};
-use crate::client_frame::{FrameError, append_body, decode_publish};
-use crate::daemon_frame::{Refused, write_publish_ok};
+use crate::client_frame::{FrameError, PublishItem, PublishOptions, append_body, decode_publish};
+use crate::daemon_frame::{Refused, Repeated, write_publish_ok};
 use crate::error::Code;
 use crate::limits;
 use crate::message_id::{MessageId, batch_hash};
-use crate::record::{self, ClosedRecord};
+use crate::record::{self, ClosedRecord, MessageOptions};
+use crate::tree::NodeId;
 
 /// Indices of one batch.
 const BATCH_INDICES: u32 = record::BATCH_INDEXES_MAX as u32;
 
 /// Told to a publisher that met a full queue; queues drain at the destination's pace, not at ours.
 const FULL_RETRY_AFTER_MS: u64 = 1000;
+/// Keys leave with their hour.
+const KEYS_RETRY_AFTER_MS: u64 = 60_000;
 
 fn refusal(code: Code, id: u32, index: Option<usize>, message: String) -> FrameError {
     FrameError {
@@ -24,6 +28,50 @@ fn refusal(code: Code, id: u32, index: Option<usize>, message: String) -> FrameE
         key: None,
         message,
     }
+}
+
+/// Why one message of a frame was not taken.
+struct NotTaken {
+    code: Code,
+    retry_after_ms: Option<u64>,
+}
+
+impl NotTaken {
+    const fn full(code: Code) -> Self {
+        Self {
+            code,
+            retry_after_ms: Some(FULL_RETRY_AFTER_MS),
+        }
+    }
+
+    const fn faulty(code: Code) -> Self {
+        Self {
+            code,
+            retry_after_ms: None,
+        }
+    }
+}
+
+enum Taken {
+    Queued,
+    /// Its key came before, with this message.
+    Repeats(Key),
+}
+
+/// The frame whose messages are being taken.
+#[derive(Clone, Copy)]
+struct Publishing<'a> {
+    frame: &'a [u8],
+    place: u32,
+    /// The tenant of the connection; empty: the platform.
+    own: &'a [u8],
+}
+
+/// What a message's options mean now.
+struct Plan<'a> {
+    stored: MessageOptions<'a>,
+    ordered: bool,
+    queue_name: &'a [u8],
 }
 
 impl Shard {
@@ -43,14 +91,13 @@ impl Shard {
         &mut self,
         connection: u32,
         frame: &[u8],
-        items: &mut Vec<crate::client_frame::PublishItem>,
+        items: &mut Vec<PublishItem>,
     ) -> Result<(), FrameError> {
         let head = decode_publish(frame, items)?;
         let id = head.id;
-        let Some(client) = self.connections.get(&connection) else {
+        let Some(own) = self.tenant_of_connection(connection) else {
             return Ok(());
         };
-        let own: Box<[u8]> = client.tenant.clone();
         for (index, item) in items.iter().enumerate() {
             match item.tenant(frame) {
                 None if own.is_empty() => {
@@ -74,11 +121,20 @@ impl Shard {
             let message = format!("there is no destination \"{}\"", head.destination);
             return Err(refusal(Code::UnknownDestination, id, None, message));
         };
+        if self.destinations[place as usize].fields.refuse_new {
+            let message = format!("{} takes no new work for now", head.destination);
+            return Err(refusal(Code::RefusingNew, id, None, message));
+        }
         if self.disk_full {
             let message = "the disk is nearly full; settlements go on, publishes wait".to_owned();
             return Err(refusal(Code::DiskFull, id, None, message));
         }
-        self.accept(connection, frame, place, id, &own, items);
+        let publishing = Publishing {
+            frame,
+            place,
+            own: &own,
+        };
+        self.accept(connection, id, publishing, items);
         Ok(())
     }
 
@@ -86,53 +142,32 @@ impl Shard {
     fn accept(
         &mut self,
         connection: u32,
-        frame: &[u8],
-        place: u32,
         id: u32,
-        own: &[u8],
-        items: &[crate::client_frame::PublishItem],
+        publishing: Publishing<'_>,
+        items: &[PublishItem],
     ) {
         let base = self.open_batch(items.len() as u32);
         let mut open = self.open.take().expect("a batch was opened");
         let mut refused: Vec<Refused> = Vec::new();
-        let mut accepted = 0u32;
+        let mut repeats: Vec<(u32, Key)> = Vec::new();
+        let mut accepted = 0_u32;
         for (position, item) in items.iter().enumerate() {
-            let tenant = item.tenant(frame).unwrap_or(own);
-            let sender = item.sender(frame).unwrap_or_default();
-            let room = self.room_for(place, tenant, sender);
-            let (tenant_node, queue_node) = match room {
-                Ok(nodes) => nodes,
-                Err(code) => {
+            let index = (base + position as u32) as u16;
+            match self.take_message(publishing, item, &mut open, index) {
+                Ok(Taken::Queued) => accepted += 1,
+                Ok(Taken::Repeats(key)) => repeats.push((position as u32, key)),
+                Err(NotTaken {
+                    code,
+                    retry_after_ms,
+                }) => {
                     *self.refused.entry(code.number()).or_default() += 1;
                     refused.push(Refused {
                         index: position as u32,
                         code: code.number(),
-                        retry_after_ms: Some(FULL_RETRY_AFTER_MS),
+                        retry_after_ms,
                     });
-                    continue;
                 }
-            };
-            let index = (base + position as u32) as u16;
-            let name = &self.destinations[place as usize].name;
-            let closed = self.builder.push(index, place, name, None, |out| {
-                append_body(frame, item, own, out);
-            });
-            if let Some(closed) = closed {
-                open.closed.push((closed, open.body_bytes_max));
-                open.body_bytes_max = 0;
             }
-            let body_bytes = item.body_bytes_max(own) as u32;
-            open.body_bytes_max = open.body_bytes_max.max(body_bytes);
-            open.states[usize::from(index)] = WAITING;
-            let destination = &mut self.destinations[place as usize];
-            destination
-                .queue_mut(queue_node)
-                .push(batches::key(open.number, index));
-            destination.tree.enqueue(queue_node, 1, self.now_us);
-            if let Owner::Tenant { accepted, .. } = destination.owner_mut(tenant_node) {
-                *accepted += 1;
-            }
-            accepted += 1;
         }
         open.accepted += accepted;
         let (number, hash) = (open.number, open.hash);
@@ -140,28 +175,248 @@ impl Shard {
         self.counters.accepted += u64::from(accepted);
         self.counters.waiting += u64::from(accepted);
         self.counters.refused += refused.len() as u64;
+        self.counters.repeated += repeats.len() as u64;
         if accepted > 0 {
-            self.list(place);
+            self.list(publishing.place);
         }
+        let first =
+            (accepted > 0).then(|| MessageId::new(hash, self.options.shard, number, base as u16));
+        self.answer_publish(
+            connection,
+            id,
+            first,
+            items.len() as u32,
+            &refused,
+            &repeats,
+        );
+    }
+
+    fn answer_publish(
+        &mut self,
+        connection: u32,
+        id: u32,
+        first: Option<MessageId>,
+        count: u32,
+        refused: &[Refused],
+        repeats: &[(u32, Key)],
+    ) {
         if id > 0 {
-            let first = (accepted > 0)
-                .then(|| MessageId::new(hash, self.options.shard, number, base as u16));
+            let repeated: Vec<Repeated> = repeats
+                .iter()
+                .map(|&(index, key)| Repeated {
+                    index,
+                    id: self.message_id(key),
+                })
+                .collect();
             self.reply(connection, |out| {
-                write_publish_ok(out, id, first.as_ref(), items.len() as u32, &refused, &[]);
+                write_publish_ok(out, id, first.as_ref(), count, refused, &repeated);
             });
         } else if let Some(first) = refused.first() {
-            let code = first.code;
-            let message = format!("{} of {} messages were refused", refused.len(), items.len());
-            let index = first.index;
+            let message = format!("{} of {count} messages were refused", refused.len());
             self.reply_error(
                 connection,
                 0,
-                code,
+                first.code,
                 &message,
-                Some(index),
+                Some(first.index),
                 first.retry_after_ms,
             );
         }
+    }
+
+    /// The id of any message of this shard, remembered or not.
+    pub(super) fn message_id(&self, key: Key) -> MessageId {
+        let number = batches::batch_of(key);
+        let hash = self.batches.get(number).map_or_else(
+            || batch_hash(&self.options.hash_key, self.options.shard, number),
+            |batch| batch.hash,
+        );
+        MessageId::new(hash, self.options.shard, number, batches::index_of(key))
+    }
+
+    /// Takes one message of a frame: into its queue, or into a timer until it is to be sent.
+    #[inline]
+    fn take_message(
+        &mut self,
+        publishing: Publishing<'_>,
+        item: &PublishItem,
+        open: &mut OpenBatch,
+        index: u16,
+    ) -> Result<Taken, NotTaken> {
+        let Publishing { frame, place, own } = publishing;
+        let tenant = item.tenant(frame).unwrap_or(own);
+        let body_bytes = item.body_bytes_max(own);
+        if !item.has_options() {
+            let of = QueueOf {
+                level: 0,
+                ordered: false,
+                sender: item.sender(frame).unwrap_or_default(),
+            };
+            let (tenant_node, queue) = self.room_for(place, tenant, of, body_bytes)?;
+            self.store(publishing, item, open, index, None);
+            open.cells.put(index, WAITING, 1, body_bytes);
+            self.count_in(place, tenant_node, queue, open.cells.body_bytes(index));
+            let destination = &mut self.destinations[place as usize];
+            let entry = destination.queue_mut(queue);
+            entry.push(batches::key(open.number, index));
+            destination.tree.enqueue(queue, 1, self.now_us);
+            return Ok(Taken::Queued);
+        }
+        let options = item.options(frame);
+        let hash = options
+            .key
+            .map(|key| self.key_hash(&self.destinations[place as usize].name, tenant, key));
+        if let Some(hash) = &hash {
+            if let Some(key) = self.idempotency.table.find(hash) {
+                return Ok(Taken::Repeats(key));
+            }
+            if self.idempotency.table.len() >= self.options.memory.idempotency_keys {
+                return Err(NotTaken {
+                    code: Code::TooManyKeys,
+                    retry_after_ms: Some(KEYS_RETRY_AFTER_MS),
+                });
+            }
+        }
+        let sender = item.sender(frame).unwrap_or_default();
+        let mut plan = self.plan(place, tenant, sender, &options)?;
+        plan.stored.key_hash = hash;
+        let of = QueueOf {
+            level: plan.stored.level,
+            ordered: plan.ordered,
+            sender: plan.queue_name,
+        };
+        let (tenant_node, queue) = self.room_for(place, tenant, of, body_bytes)?;
+        self.store(publishing, item, open, index, Some(&plan.stored));
+        let key = batches::key(open.number, index);
+        if let Some(hash) = hash {
+            self.idempotency.table.insert(hash, key);
+            open.keys.push((hash, index));
+        }
+        let scheduled = plan.stored.at_ms > 0;
+        let state = if scheduled { SCHEDULED } else { WAITING };
+        let flags = if plan.stored.expires_ms > 0 {
+            OWN_EXPIRY
+        } else {
+            0
+        };
+        let cost = plan.stored.cost;
+        open.cells.put(index, state | flags, cost, body_bytes);
+        self.count_in(place, tenant_node, queue, open.cells.body_bytes(index));
+        self.queue_with_options(place, queue, key, &plan.stored);
+        Ok(Taken::Queued)
+    }
+
+    /// What the options come to: times made absolute, the level only where the tenant has levels.
+    fn plan<'a>(
+        &self,
+        place: u32,
+        tenant: &[u8],
+        sender: &'a [u8],
+        options: &PublishOptions<'a>,
+    ) -> Result<Plan<'a>, NotTaken> {
+        let now_ms = self.now_us / 1000;
+        let at_ms = options.at_ms.filter(|&at_ms| at_ms > now_ms).unwrap_or(0);
+        if at_ms > now_ms + limits::SCHEDULE_MS_MAX {
+            return Err(NotTaken::faulty(Code::InvalidOption));
+        }
+        let validity_ms = self.destinations[place as usize].fields.validity_ms;
+        let expires_ms = match options.ttl_ms {
+            Some(ttl_ms) => at_ms.max(now_ms).saturating_add(ttl_ms),
+            None if at_ms > 0 => at_ms.saturating_add(validity_ms),
+            None => 0,
+        };
+        let has_levels = self
+            .tenants
+            .get(tenant)
+            .is_some_and(|tenant| tenant.level_floors.is_some());
+        Ok(Plan {
+            stored: MessageOptions {
+                cost: options.cost,
+                level: if has_levels { options.level } else { 0 },
+                at_ms,
+                expires_ms,
+                callback: options.callback.unwrap_or_default(),
+                order_key: options.order_key.unwrap_or_default(),
+                tag: options.tag.unwrap_or_default(),
+                key_hash: None,
+            },
+            ordered: options.order_key.is_some(),
+            queue_name: options.order_key.unwrap_or(sender),
+        })
+    }
+
+    /// Puts a message with options into its queue or timer. Recovery does the same.
+    pub(super) fn queue_with_options(
+        &mut self,
+        place: u32,
+        queue: NodeId,
+        key: Key,
+        options: &MessageOptions<'_>,
+    ) {
+        let now_us = self.now_us;
+        let destination = &mut self.destinations[place as usize];
+        if options.cost != 1 {
+            destination.queue_mut(queue).costed = true;
+        }
+        if options.expires_ms > 0 {
+            self.push_expiry(options.expires_ms, key, place, queue);
+        }
+        let destination = &mut self.destinations[place as usize];
+        if options.at_ms * 1000 > now_us {
+            self.counters.scheduled += 1;
+            destination.tree.hold(queue);
+            let timer = Timer::new(options.at_ms, Kind::Due, key, place, queue);
+            self.timers.push(timer);
+            return;
+        }
+        let entry = destination.queue_mut(queue);
+        let was_empty = entry.is_empty();
+        entry.push(key);
+        if was_empty && entry.costed {
+            destination.tree.set_head_cost(queue, options.cost, now_us);
+        }
+        destination.tree.enqueue(queue, 1, now_us);
+    }
+
+    pub(super) fn push_expiry(&mut self, at_ms: u64, key: Key, place: u32, queue: NodeId) {
+        let timer = Timer::new(at_ms, Kind::Expiry, key, place, queue);
+        self.timers.push(timer);
+    }
+
+    /// Writes the message into the open record.
+    #[inline]
+    fn store(
+        &mut self,
+        publishing: Publishing<'_>,
+        item: &PublishItem,
+        open: &mut OpenBatch,
+        index: u16,
+        options: Option<&MessageOptions<'_>>,
+    ) {
+        let Publishing { frame, place, own } = publishing;
+        let name = &self.destinations[place as usize].name;
+        let options = options.filter(|options| !options.is_default());
+        let closed = self.builder.push(index, place, name, options, |out| {
+            append_body(frame, item, own, out);
+        });
+        if let Some(closed) = closed {
+            open.closed.push((closed, open.body_bytes_max));
+            open.body_bytes_max = 0;
+        }
+        let body_bytes = item.body_bytes_max(own) as u32;
+        open.body_bytes_max = open.body_bytes_max.max(body_bytes);
+    }
+
+    /// Counts an accepted message for its queue and tenant.
+    #[inline]
+    fn count_in(&mut self, place: u32, tenant: NodeId, queue: NodeId, bytes: u64) {
+        let destination = &mut self.destinations[place as usize];
+        destination.queue_mut(queue).bytes += bytes;
+        let tenant = destination.tenant_mut(tenant);
+        tenant.accepted += 1;
+        tenant.live += 1;
+        tenant.bytes += bytes;
+        self.live_bytes += bytes;
     }
 
     /// Makes sure of a batch with room for `count` indices and gives the first of them.
@@ -171,7 +426,7 @@ impl Shard {
         {
             let base = open.next_index;
             open.next_index += count;
-            open.states.resize(open.next_index as usize, batches::GONE);
+            open.cells.grow(open.next_index as usize);
             return base;
         }
         self.close_batch();
@@ -180,11 +435,14 @@ impl Shard {
         let hash = batch_hash(&self.options.hash_key, self.options.shard, number);
         self.builder
             .begin(number, self.now_us / 1000, self.next_log);
+        let mut cells = Cells::default();
+        cells.grow(count as usize);
         self.open = Some(OpenBatch {
             number,
             hash,
             next_index: count,
-            states: vec![batches::GONE; count as usize],
+            cells,
+            keys: Vec::new(),
             closed: Vec::new(),
             body_bytes_max: 0,
             accepted: 0,
@@ -203,9 +461,11 @@ impl Shard {
         if open.accepted == 0 {
             return;
         }
-        let mut batch = Batch::new(self.now_us / 1000, open.hash);
-        batch.states = open.states;
+        self.write_keys(&open);
+        let mut batch = Batch::with_cells(self.now_us / 1000, open.hash, open.cells);
         batch.live = open.accepted;
+        batch.kept = open.closed.len() as u32;
+        (batch.log_first, batch.log_last) = (self.next_log, self.next_log);
         batch.records.reserve_exact(open.closed.len());
         for (closed, body_bytes_max) in open.closed {
             self.journal.put(&closed.key(), &closed.value);
@@ -221,6 +481,7 @@ impl Shard {
         RecordSlot {
             first: closed.first_index,
             live: closed.count,
+            bytes: value.len() as u32,
             body_bytes_max,
             cache: self.cache.insert(owner, self.exchange, value),
             touched: 0,
@@ -229,16 +490,36 @@ impl Shard {
     }
 
     /// The nodes for one more message, or why there is no room.
-    fn room_for(&mut self, place: u32, tenant: &[u8], sender: &[u8]) -> Result<(u32, u32), Code> {
+    fn room_for(
+        &mut self,
+        place: u32,
+        tenant: &[u8],
+        of: QueueOf<'_>,
+        body_bytes: usize,
+    ) -> Result<(NodeId, NodeId), NotTaken> {
         let held = self.counters.waiting + self.counters.in_flight;
-        if held >= limits::MESSAGES_PER_SHARD as u64 {
-            return Err(Code::ShardFull);
+        if held >= limits::MESSAGES_PER_SHARD as u64 || self.live_bytes >= limits::BYTES_PER_SHARD {
+            return Err(NotTaken::full(Code::ShardFull));
         }
-        let (tenant_node, queue_node) = self.queue_node(place, tenant, sender)?;
-        let tree = &self.destinations[place as usize].tree;
-        if tree.waiting(queue_node) as usize >= limits::MESSAGES_PER_QUEUE {
-            return Err(Code::QueueFull);
+        let (tenant_node, queue) = self.queue_node(place, tenant, of).map_err(NotTaken::full)?;
+        let destination = &self.destinations[place as usize];
+        let (Owner::Tenant(tenant), Owner::Queue { queue: entry, .. }) = (
+            &destination.owners[tenant_node as usize],
+            &destination.owners[queue as usize],
+        ) else {
+            unreachable!("a tenant and its queue");
+        };
+        if tenant.refuse_new || entry.refuse_new {
+            return Err(NotTaken::full(Code::RefusingNew));
         }
-        Ok((tenant_node, queue_node))
+        let waiting = destination.tree.waiting(queue) as usize;
+        let bytes = body_bytes as u64;
+        if waiting >= limits::MESSAGES_PER_QUEUE || entry.bytes + bytes > limits::BYTES_PER_QUEUE {
+            return Err(NotTaken::full(Code::QueueFull));
+        }
+        if tenant.live >= tenant.waiting_max || tenant.bytes + bytes > tenant.waiting_bytes_max {
+            return Err(NotTaken::full(Code::TenantFull));
+        }
+        Ok((tenant_node, queue))
     }
 }

@@ -1,16 +1,25 @@
 //! Rebuilding a shard from its records: states, then the log, then the batches fill the queues.
 
-use super::batches::{self, Batch, GONE, IN_FLIGHT, Key, RecordSlot, TIMED, WAITING};
-use super::{DOUBTFUL, Extra, Fatal, REASON_RESTART, Shard};
+use super::batches::{
+    self, Batch, DEAD, FAILED, GONE, IN_FLIGHT, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, TIMED,
+    UNDELIVERED, WAITING,
+};
+use super::destination::QueueOf;
+use super::end::{Ended, state_of_outcome};
+use super::timers::{Kind, Timer};
+use super::{
+    DOUBTFUL, Extra, Fatal, REASON_DEAD_ATTEMPTS, REASON_DEAD_IN_DOUBT, REASON_FAILED,
+    REASON_RESTART, REASON_UNDELIVERED, REPLAYED, Shard,
+};
 use crate::exchange::{DestinationFields, InputOp, InputReader, OnDoubt};
 use crate::message_id::batch_hash;
 use crate::msgpack::Reader;
 use crate::record::{
-    self, BatchRecord, JournalEntry, JournalReader, LogRecord, Mark, StateRecord, parse_key,
-    parse_mark,
+    self, BatchMessage, BatchRecord, JournalEntry, JournalReader, LogRecord, Mark, MessageOptions,
+    StateRecord, parse_key, parse_mark,
 };
+use crate::tree::NodeId;
 use rustc_hash::FxHashMap;
-use std::cmp::Reverse;
 
 /// What states and log say, before the batches are read.
 #[derive(Default)]
@@ -19,7 +28,9 @@ pub struct Overlay {
     through: u64,
     first_log: Option<u64>,
     last_log: u64,
+    /// Bytes of log records that are replayed, and of older ones that are kept for traces.
     log_bytes: u64,
+    kept_log_bytes: u64,
     batches: FxHashMap<u64, BatchOverlay>,
     /// Batch records were seen: nothing else may follow.
     filling: bool,
@@ -33,6 +44,11 @@ struct BatchOverlay {
     /// States by index; beyond its end `WAITING`.
     states: Vec<u8>,
     extras: FxHashMap<u16, Extra>,
+    /// When messages ended, as far as the log says.
+    ends: FxHashMap<u16, u64>,
+    ended_ms: u64,
+    /// Last log record that changed it.
+    log_last: u64,
     /// The log changed it after its state record.
     changed: bool,
 }
@@ -47,11 +63,34 @@ impl BatchOverlay {
     }
 }
 
+/// In the flags of a stored dead letter: it died in doubt.
+pub const DEAD_IN_DOUBT: u8 = 0x80;
+
+impl BatchOverlay {
+    fn end(&mut self, index: u16, at_ms: u64) {
+        self.ends.insert(index, at_ms);
+        self.ended_ms = self.ended_ms.max(at_ms);
+    }
+}
+
+/// The state that a return leads to.
+const fn state_of_return(reason: u8, due_ms: u64) -> u8 {
+    match reason {
+        REASON_DEAD_ATTEMPTS | REASON_DEAD_IN_DOUBT => DEAD,
+        REASON_FAILED => FAILED,
+        REASON_UNDELIVERED => UNDELIVERED,
+        _ if due_ms > 0 => TIMED,
+        _ => WAITING,
+    }
+}
+
 impl Overlay {
     fn state(&mut self, batch: u64, value: &[u8]) -> Result<(), Fatal> {
         let record = StateRecord::parse(value)?;
         let mut overlay = BatchOverlay {
             as_of: Some(record.as_of()),
+            ended_ms: record.ended_ms(),
+            log_last: record.as_of(),
             ..BatchOverlay::default()
         };
         for run in record.runs() {
@@ -62,7 +101,7 @@ impl Overlay {
         for extra in record.extras() {
             let entry = overlay.extras.entry(extra.index).or_default();
             entry.attempts = extra.attempts;
-            entry.due_ms = extra.due_ms;
+            entry.detail = extra.due_ms;
             entry.flags = extra.flags;
         }
         self.batches.insert(batch, overlay);
@@ -74,22 +113,38 @@ impl Overlay {
         self.first_log.get_or_insert(sequence);
         self.last_log = self.last_log.max(sequence);
         if sequence <= self.through {
+            self.kept_log_bytes += value.len() as u64;
             return Ok(());
         }
         self.log_bytes += value.len() as u64;
+        let at_ms = record.at_ms();
         for back in record.returns() {
             if let Some((overlay, index)) = self.touch(back.key, sequence) {
-                *overlay.state_mut(index) = if back.due_ms > 0 { TIMED } else { WAITING };
+                let state = state_of_return(back.reason, back.due_ms);
+                *overlay.state_mut(index) = state;
+                if matches!(state, FAILED | UNDELIVERED) {
+                    overlay.end(index, at_ms);
+                }
                 let extra = overlay.extras.entry(index).or_default();
                 extra.attempts = back.attempts;
-                extra.due_ms = back.due_ms;
+                extra.detail = back.due_ms;
                 extra.flags = back.flags;
+                if back.reason == REASON_DEAD_IN_DOUBT {
+                    extra.flags |= DEAD_IN_DOUBT;
+                }
             }
         }
-        for (_, runs) in record.settled() {
+        for (outcome, runs) in record.settled() {
+            let state = state_of_outcome(outcome);
             for key in runs.flat_map(record::Run::keys) {
                 if let Some((overlay, index)) = self.touch(key, sequence) {
-                    *overlay.state_mut(index) = GONE;
+                    let before = std::mem::replace(overlay.state_mut(index), state);
+                    overlay.end(index, at_ms);
+                    let extra = overlay.extras.get_mut(&index);
+                    if let Some(extra) = extra.filter(|_| before == IN_FLIGHT) {
+                        extra.attempts += 1;
+                        extra.detail = 0;
+                    }
                 }
             }
         }
@@ -103,7 +158,7 @@ impl Overlay {
                     extra.attempts += 1;
                     extra.flags |= DOUBTFUL;
                 } else if let Some(extra) = extra {
-                    extra.due_ms = 0;
+                    extra.detail = 0;
                 }
             }
         }
@@ -117,6 +172,7 @@ impl Overlay {
             return None;
         }
         overlay.changed = true;
+        overlay.log_last = sequence;
         Some((overlay, batches::index_of(key)))
     }
 }
@@ -148,6 +204,11 @@ fn names_of(body: &[u8]) -> Result<(&[u8], &[u8]), Fatal> {
         return Ok((tenant, &[]));
     }
     Ok((tenant, reader.str().map_err(damaged)?))
+}
+
+/// Whether a stored body is of that tenant.
+pub fn is_tenant(body: &[u8], tenant: &[u8]) -> bool {
+    names_of(body).is_ok_and(|(own, _)| own == tenant)
 }
 
 /// Where work is stored for a destination that is not configured: it waits, paused.
@@ -201,7 +262,8 @@ impl Shard {
         value: &[u8],
     ) -> Result<(), Fatal> {
         match *key {
-            record::Key::Identity | record::Key::Keys { .. } => {}
+            record::Key::Identity => {}
+            record::Key::Keys { hour, batch } => self.idempotency.recover(hour, batch, value)?,
             record::Key::Mark(Mark::Ceiling) => {
                 overlay.ceiling = parse_mark(value, Mark::Ceiling)?;
             }
@@ -250,36 +312,59 @@ impl Shard {
         let mut slot = RecordSlot {
             first: parsed.message(0).index,
             live: 0,
+            bytes: value.len() as u32,
             body_bytes_max: 0,
             cache: batches::NONE,
             touched: 0,
             want: batches::NONE,
         };
         for message in parsed.messages() {
+            let index = message.index;
             let state = known
                 .as_mut()
-                .map_or(WAITING, |known| *known.state_mut(message.index));
+                .map_or(WAITING, |known| *known.state_mut(index));
             let extra = known
                 .as_ref()
-                .and_then(|known| known.extras.get(&message.index).copied())
+                .and_then(|known| known.extras.get(&index).copied())
                 .unwrap_or_default();
-            let key = batches::key(number, message.index);
-            let batch = self.batches.get_mut(number).expect("just made");
-            batch.states.resize(usize::from(message.index) + 1, GONE);
+            let key = batches::key(number, index);
             slot.body_bytes_max = slot.body_bytes_max.max(message.body.len() as u32);
-            if state == GONE {
+            let batch = self.batches.get_mut(number).expect("just made");
+            if !batches::is_live(state) {
+                batch.put_cell(index, GONE, 1, 0);
+                if state == GONE {
+                    continue;
+                }
+                let ended_ms = known
+                    .as_ref()
+                    .and_then(|known| known.ends.get(&index).copied());
+                batch.recover_end(index, state, ended_ms);
+                if !extra.is_empty() {
+                    self.keep_extra(key, extra);
+                }
                 continue;
             }
             slot.live += 1;
             batch.live += 1;
+            let options = message.options();
+            batch.put_cell(index, state, options.cost, message.body.len());
             let place = places[usize::from(message.destination)];
-            let state = self.recover_message(key, place, message.body, state, extra)?;
-            let batch = self.batches.get_mut(number).expect("just made");
-            batch.states[usize::from(message.index)] = state;
+            self.recover_message(key, place, &message, state, extra)?;
         }
         let stored = known.as_ref().is_some_and(|known| known.as_of.is_some());
-        let changed = known.is_some_and(|known| known.changed);
+        let changed = known.as_ref().is_some_and(|known| known.changed);
+        let (log_last, ended_ms) = known.map_or((0, 0), |known| (known.log_last, known.ended_ms));
         let batch = self.batches.get_mut(number).expect("just made");
+        batch.ended_ms = ended_ms;
+        (batch.log_first, batch.log_last) = (parsed.log(), log_last.max(parsed.log()));
+        batch.kept += 1;
+        if slot.live == 0 {
+            self.ended_bytes += u64::from(slot.bytes);
+            self.ended.push_back(Ended {
+                at_ms: ended_ms.max(parsed.accepted_ms()),
+                key: first,
+            });
+        }
         batch.records.push(slot);
         batch.stored = stored;
         if changed && !batch.dirty {
@@ -298,29 +383,42 @@ impl Shard {
         place
     }
 
-    /// Queues one message as it stood; returns its state.
+    /// Queues one message as it stood.
     fn recover_message(
         &mut self,
         key: Key,
         place: u32,
-        body: &[u8],
+        message: &BatchMessage<'_>,
         state: u8,
-        mut extra: Extra,
-    ) -> Result<u8, Fatal> {
-        let (tenant, sender) = names_of(body)?;
-        let (_, queue) = self
-            .queue_node(place, tenant, sender)
-            .map_err(|code| Fatal::State(format!("a stored message found no queue: {code:?}")))?;
-        let now_us = self.now_us;
-        self.counters.waiting += 1;
-        let destination = &mut self.destinations[place as usize];
+        extra: Extra,
+    ) -> Result<(), Fatal> {
+        let (tenant, sender) = names_of(message.body)?;
+        let fields = &self.destinations[place as usize].fields;
+        let mut extra = extra;
+        if state == DEAD {
+            let in_doubt = extra.flags & DEAD_IN_DOUBT != 0;
+            extra.flags &= !DEAD_IN_DOUBT;
+            self.extras.insert(key, extra);
+            let reason = if in_doubt {
+                REASON_DEAD_IN_DOUBT
+            } else {
+                REASON_DEAD_ATTEMPTS
+            };
+            self.note_dead(place, key, reason);
+            return Ok(());
+        }
         if state == IN_FLIGHT {
             extra.attempts += 1;
             extra.flags |= DOUBTFUL;
-            let fields = &destination.fields;
-            if fields.on_doubt == OnDoubt::Fail || extra.attempts >= fields.attempts_max {
-                self.given_up.push(key);
-                return Ok(WAITING);
+            let in_doubt = fields.on_doubt == OnDoubt::Fail;
+            if in_doubt || extra.attempts >= fields.attempts_max {
+                let reason = if in_doubt {
+                    REASON_DEAD_IN_DOUBT
+                } else {
+                    REASON_DEAD_ATTEMPTS
+                };
+                self.die_at_recovery(place, key, extra, reason);
+                return Ok(());
             }
             self.in_doubt.push(record::Return {
                 key,
@@ -330,22 +428,94 @@ impl Shard {
                 flags: extra.flags,
             });
         }
-        extra.destination = place;
-        extra.queue = queue;
-        let timed = state == TIMED && extra.due_ms * 1000 > now_us;
+        let mut options = message.options();
+        let of = QueueOf::of(sender, &options);
+        let (_, queue) = self
+            .queue_node(place, tenant, of)
+            .map_err(|code| Fatal::State(format!("a stored message found no queue: {code:?}")))?;
+        if extra.flags & REPLAYED != 0 {
+            let validity_ms = self.destinations[place as usize].fields.validity_ms;
+            options.expires_ms = (self.now_us / 1000).saturating_add(validity_ms);
+        }
+        self.recover_queued(key, place, queue, state, extra, &options);
+        Ok(())
+    }
+
+    fn recover_queued(
+        &mut self,
+        key: Key,
+        place: u32,
+        queue: NodeId,
+        state: u8,
+        mut extra: Extra,
+        options: &MessageOptions<'_>,
+    ) {
+        let (number, index) = (batches::batch_of(key), batches::index_of(key));
+        let now_ms = self.now_us / 1000;
+        self.counters.waiting += 1;
+        let batch = self.batches.get_mut(number).expect("it is being recovered");
+        let bytes = batch.body_bytes(index);
+        if options.expires_ms > 0 {
+            batch.set_flag(index, OWN_EXPIRY);
+        }
+        let timed = state == TIMED && extra.detail > now_ms;
+        // Only a message that was never due is scheduled.
+        let scheduled =
+            matches!(state, WAITING | SCHEDULED) && options.at_ms > now_ms && extra.is_empty();
+        batch.set_state(
+            index,
+            match (timed, scheduled) {
+                (true, _) => TIMED,
+                (_, true) => SCHEDULED,
+                _ => WAITING,
+            },
+        );
+        self.enter(place, queue, bytes);
         if timed {
+            if options.expires_ms > 0 {
+                self.push_expiry(options.expires_ms, key, place, queue);
+            }
+            let destination = &mut self.destinations[place as usize];
             destination.tree.hold(queue);
-            self.timers.push(Reverse((extra.due_ms * 1000, key)));
+            let entry = destination.queue_mut(queue);
+            entry.timed += 1;
+            entry.costed |= options.cost != 1;
+            let timer = Timer::new(extra.detail, Kind::Due, key, place, queue);
+            self.timers.push(timer);
             self.keep_order(place, queue);
         } else {
-            extra.due_ms = 0;
-            destination.queue_mut(queue).push(key);
-            destination.tree.enqueue(queue, 1, now_us);
+            extra.detail = 0;
+            let at_ms = if scheduled { options.at_ms } else { 0 };
+            let options = MessageOptions { at_ms, ..*options };
+            self.queue_with_options(place, queue, key, &options);
         }
-        if extra.attempts > 0 || extra.flags > 0 || extra.due_ms > 0 {
+        if !extra.is_empty() {
             self.extras.insert(key, extra);
         }
-        Ok(if timed { TIMED } else { WAITING })
+    }
+
+    /// A message in doubt that is not sent again: the first step writes that down.
+    fn die_at_recovery(&mut self, place: u32, key: Key, extra: Extra, reason: u8) {
+        let now_ms = self.now_us / 1000;
+        self.counters.failed_final += 1;
+        self.died.push(record::Return {
+            key,
+            reason,
+            attempts: extra.attempts,
+            due_ms: now_ms,
+            flags: extra.flags,
+        });
+        self.extras.insert(
+            key,
+            Extra {
+                detail: now_ms,
+                ..extra
+            },
+        );
+        let batch = self.batches.get_mut(batches::batch_of(key));
+        let batch = batch.expect("it is being recovered");
+        batch.set_state(batches::index_of(key), DEAD);
+        self.note_dead(place, key, reason);
     }
 
     /// Ends recovery: numbers go on where they cannot have been used before.
@@ -371,30 +541,16 @@ impl Shard {
         self.checkpoint.deleted = overlay
             .first_log
             .map_or(overlay.through, |first| (first - 1).min(overlay.through));
-        self.drop_empty_records();
+        self.checkpoint
+            .keep(overlay.through, overlay.kept_log_bytes, now_us / 1000);
+        self.committed_log = self.next_log - 1;
+        self.counters.dead_letters = self.dead.len() as u64;
+        let mut ended: Vec<Ended> = self.ended.drain(..).collect();
+        ended.sort_by_key(|ended| ended.at_ms);
+        self.ended = ended.into();
         for place in 0..self.destinations.len() as u32 {
             self.list(place);
         }
         Ok(())
-    }
-
-    /// Records whose last message was settled in the log: deleted by the next step's transaction.
-    fn drop_empty_records(&mut self) {
-        let mut empty: Vec<u64> = self
-            .batches
-            .iter()
-            .filter(|(_, batch)| batch.records.iter().any(|record| record.live == 0))
-            .map(|(number, _)| number)
-            .collect();
-        empty.sort_unstable();
-        for number in empty {
-            let batch = self.batches.get_mut(number).expect("just seen");
-            for record in batch.records.iter().filter(|record| record.live == 0) {
-                self.dropped.push(batches::key(number, record.first));
-            }
-            if batch.live == 0 {
-                self.batches.remove(number);
-            }
-        }
     }
 }

@@ -1,20 +1,21 @@
 //! Outcomes: settled for good, or back to the queue or into a timer.
 
-use super::batches::{self, GONE, Key, TIMED, WAITING};
+use super::batches::{self, FAILED, Key, TIMED, WAITING};
 use super::connection::InFlight;
+use super::slowed::Slowed;
+use super::timers::{Kind, Timer, back_off_ms};
 use super::{
-    DOUBTFUL, Extra, OUTCOME_GIVEN_UP, REASON_DISCONNECT, REASON_LEASE_END, REASON_NOT_ATTEMPTED,
-    REASON_RETRY, REASON_THROTTLED, SETTLED_OUTCOMES, Shard,
+    DOUBTFUL, Extra, OUTCOME_EXPIRED, REASON_DEAD_ATTEMPTS, REASON_DEAD_IN_DOUBT,
+    REASON_DISCONNECT, REASON_FAILED, REASON_LEASE_END, REASON_NOT_ATTEMPTED, REASON_RETRY,
+    REASON_THROTTLED, Shard,
 };
 use crate::client_frame::{self, Outcome, decode_settle};
 use crate::daemon_frame::write_settle_ok;
 use crate::exchange::OnDoubt;
 use crate::limits;
-use crate::record::{self, batch_key, state_key};
+use crate::record;
 use std::cmp::Reverse;
 
-/// A retry outcome that names no time.
-const RETRY_AFTER_MS_DEFAULT: u64 = 1000;
 /// A throttled outcome that names no time.
 const THROTTLE_MS_DEFAULT: u64 = 1000;
 
@@ -84,7 +85,7 @@ impl Shard {
                 }
                 client_frame::OUTCOME_FAILED => {
                     self.counters.settled_failed += 1;
-                    self.finish(&slot, client_frame::OUTCOME_FAILED);
+                    self.failed(&slot, outcome.code);
                 }
                 client_frame::OUTCOME_RETRY => self.retry(&slot, outcome),
                 client_frame::OUTCOME_THROTTLED => self.throttled(&slot, outcome, connection),
@@ -108,7 +109,9 @@ impl Shard {
     fn retry(&mut self, slot: &InFlight, outcome: &Outcome) {
         self.counters.settled_retry += 1;
         self.charge_hold(slot);
-        let after_ms = outcome.retry_after_ms.unwrap_or(RETRY_AFTER_MS_DEFAULT);
+        let after_ms = outcome
+            .retry_after_ms
+            .unwrap_or_else(|| self.back_off_of(slot));
         self.give_back(
             slot,
             &Way {
@@ -118,6 +121,42 @@ impl Shard {
                 after_ms: after_ms.min(limits::RETRY_AFTER_MS_MAX),
             },
         );
+    }
+
+    /// How long a message waits that a gateway wants tried again without saying when.
+    fn back_off_of(&self, slot: &InFlight) -> u64 {
+        let fields = &self.destinations[slot.destination as usize].fields;
+        let attempts = self.extras.get(&slot.key).map_or(0, |extra| extra.attempts) + 1;
+        back_off_ms(
+            slot.key,
+            attempts,
+            fields.retry_base_ms,
+            fields.retry_max_ms,
+            fields.retry_jitter,
+        )
+    }
+
+    /// Failed for good, with the gateway's code if it gave one.
+    fn failed(&mut self, slot: &InFlight, code: Option<u32>) {
+        let Some(code) = code.filter(|&code| code > 0) else {
+            return self.finish(slot, client_frame::OUTCOME_FAILED);
+        };
+        self.settle_slot(slot);
+        let before = self.extras.get(&slot.key).copied().unwrap_or_default();
+        let extra = Extra {
+            attempts: before.attempts + 1,
+            flags: before.flags,
+            detail: u64::from(code),
+        };
+        self.returns.push(record::Return {
+            key: slot.key,
+            reason: REASON_FAILED,
+            attempts: extra.attempts,
+            due_ms: extra.detail,
+            flags: extra.flags,
+        });
+        self.extras.insert(slot.key, extra);
+        self.mark_ended(slot.key, FAILED);
     }
 
     /// The scope that the gateway names rests; the message goes back to its place.
@@ -141,21 +180,38 @@ impl Shard {
                 destination.tree.rest(slot.queue, until_us, self.now_us);
             }
             _ => {
+                let has_rate = destination.fields.rate_per_sec.is_some();
                 if let Some(consumer) = destination.consumer_mut(connection, slot.subscription) {
+                    let was_resting = consumer.rest_until_us > self.now_us;
                     consumer.rest_until_us = consumer.rest_until_us.max(until_us);
+                    // Once a rest: a frame of a hundred refusals is one.
+                    if has_rate && !was_resting {
+                        consumer.slowed = Some(Slowed::halved(consumer.slowed, until_us));
+                    }
                     self.wakes.push(Reverse((until_us, slot.destination)));
                 }
             }
         }
     }
 
-    /// Settled for good: the message is gone.
+    /// Settled for good.
     fn finish(&mut self, slot: &InFlight, outcome: u8) {
+        self.settle_slot(slot);
+        if !self.extras.is_empty()
+            && let Some(extra) = self.extras.get_mut(&slot.key)
+        {
+            extra.attempts += 1;
+        }
+        self.end(slot.key, outcome);
+    }
+
+    /// The delivery is over and its message does not come back.
+    fn settle_slot(&mut self, slot: &InFlight) {
         self.charge_hold(slot);
         if self.any_strict {
             self.keep_order(slot.destination, slot.queue);
         }
-        self.forget(slot.key, outcome);
+        self.leave(slot.destination, slot.queue, slot.key);
     }
 
     fn charge_hold(&mut self, slot: &InFlight) {
@@ -177,66 +233,32 @@ impl Shard {
         self.counters.in_flight -= 1;
     }
 
-    /// Takes a message out of the table; a record without a live message is deleted from disk.
-    pub(super) fn forget(&mut self, key: Key, outcome: u8) {
-        let group = SETTLED_OUTCOMES
-            .iter()
-            .position(|known| *known == outcome)
-            .expect("a final outcome");
-        self.settled[group].push(key);
-        if !self.extras.is_empty() {
-            self.extras.remove(&key);
-        }
-        let number = batches::batch_of(key);
-        let batch = self
-            .batches
-            .get_mut(number)
-            .expect("a message in flight has its batch");
-        batch.states[usize::from(batches::index_of(key))] = GONE;
-        batch.live -= 1;
-        let place = batch.record_of(batches::index_of(key));
-        let record = &mut batch.records[place];
-        record.live -= 1;
-        if record.live == 0 {
-            self.journal.delete(&batch_key(number, record.first));
-            if record.cache != batches::NONE {
-                self.cache.remove(record.cache);
-                record.cache = batches::NONE;
-            }
-        }
-        if batch.live == 0 {
-            if batch.stored {
-                self.journal.delete(&state_key(number));
-            }
-            self.batches.remove(number);
-        } else if !batch.dirty {
-            batch.dirty = true;
-            self.checkpoint.dirty.push(number);
-        }
-    }
-
-    /// The message goes back to its place, into a timer, or is given up.
+    /// The message goes back to its place or into a timer, or its life ends here.
     fn give_back(&mut self, slot: &InFlight, how: &Way) {
         let key = slot.key;
-        let destination = &self.destinations[slot.destination as usize];
+        let (place, queue) = (slot.destination, slot.queue);
+        let fields = &self.destinations[place as usize].fields;
         let extra = self.extras.get(&key).copied().unwrap_or_default();
         let attempts = extra.attempts + u32::from(how.attempted);
-        let given_up = (how.attempted && attempts >= destination.fields.attempts_max)
-            || (how.doubtful && destination.fields.on_doubt == OnDoubt::Fail);
-        if given_up {
-            self.counters.failed_final += 1;
+        let flags = extra.flags | if how.doubtful { DOUBTFUL } else { 0 };
+        let exhausted = how.attempted && attempts >= fields.attempts_max;
+        let in_doubt = how.doubtful && fields.on_doubt == OnDoubt::Fail;
+        if exhausted || in_doubt || self.is_over(place, key) {
             if self.any_strict {
-                self.keep_order(slot.destination, slot.queue);
+                self.keep_order(place, queue);
             }
-            self.forget(key, OUTCOME_GIVEN_UP);
+            self.leave(place, queue, key);
+            if in_doubt {
+                self.die(place, key, attempts, flags, REASON_DEAD_IN_DOUBT);
+            } else if exhausted {
+                self.die(place, key, attempts, flags, REASON_DEAD_ATTEMPTS);
+            } else {
+                self.counters.expired += 1;
+                self.end(key, OUTCOME_EXPIRED);
+            }
             return;
         }
-        let flags = extra.flags | if how.doubtful { DOUBTFUL } else { 0 };
-        let due_ms = if how.after_ms > 0 {
-            (self.now_us + how.after_ms * 1000).div_ceil(1000)
-        } else {
-            0
-        };
+        let due_ms = self.due_ms(slot, how.after_ms);
         self.returns.push(record::Return {
             key,
             reason: how.reason,
@@ -245,38 +267,82 @@ impl Shard {
             flags,
         });
         self.counters.waiting += 1;
-        if attempts > 0 || flags > 0 || due_ms > 0 {
-            self.extras.insert(
-                key,
-                Extra {
-                    attempts,
-                    flags,
-                    due_ms,
-                    destination: slot.destination,
-                    queue: slot.queue,
-                },
-            );
+        let extra = Extra {
+            attempts,
+            flags,
+            detail: due_ms,
+        };
+        if !extra.is_empty() {
+            self.extras.insert(key, extra);
         }
         self.set_state(key, if due_ms > 0 { TIMED } else { WAITING });
         if due_ms > 0 {
-            self.destinations[slot.destination as usize]
-                .tree
-                .hold(slot.queue);
-            self.timers.push(Reverse((due_ms * 1000, key)));
+            let destination = &mut self.destinations[place as usize];
+            destination.tree.hold(queue);
+            destination.queue_mut(queue).timed += 1;
+            self.timers
+                .push(Timer::new(due_ms, Kind::Due, key, place, queue));
+            if self.any_strict {
+                self.keep_order(place, queue);
+            }
         } else {
-            self.requeue(slot.destination, slot.queue, key);
+            self.requeue(place, queue, key);
         }
     }
 
+    /// When a message that comes back is due, ms; 0: now. Never later than the end of its validity.
+    fn due_ms(&self, slot: &InFlight, after_ms: u64) -> u64 {
+        if after_ms == 0 {
+            return 0;
+        }
+        let due_ms = (self.now_us + after_ms * 1000).div_ceil(1000);
+        let expiry_ms = self.default_expiry_ms(slot.destination, slot.key);
+        due_ms.min(expiry_ms.unwrap_or(u64::MAX))
+    }
+
     /// Back to its place in the queue; a strict queue that waited for it goes on with it.
-    fn requeue(&mut self, place: u32, queue: u32, key: Key) {
+    pub(super) fn requeue(&mut self, place: u32, queue: u32, key: Key) {
         let destination = &mut self.destinations[place as usize];
-        destination.queue_mut(queue).push_returned(key);
+        let entry = destination.queue_mut(queue);
+        entry.push(key);
+        if !entry.costed
+            && self
+                .batches
+                .get(batches::batch_of(key))
+                .is_some_and(|batch| batch.cost(batches::index_of(key)) != 1)
+        {
+            entry.costed = true;
+        }
+        if entry.costed {
+            self.tell_head_cost(place, queue);
+        }
+        let destination = &mut self.destinations[place as usize];
         destination.tree.enqueue(queue, 1, self.now_us);
         if self.any_strict {
             self.keep_order(place, queue);
         }
         self.list(place);
+    }
+
+    /// The tree charges and paces a queue by the cost of its next message.
+    pub(super) fn tell_head_cost(&mut self, place: u32, queue: u32) {
+        let batches = &self.batches;
+        let destination = &mut self.destinations[place as usize];
+        let entry = destination.queue_mut(queue);
+        if !entry.costed {
+            return;
+        }
+        let batch_of = |key: Key| batches.get(batches::batch_of(key));
+        let waits = |key: Key| {
+            batch_of(key).is_some_and(|batch| batch.state(batches::index_of(key)) == WAITING)
+        };
+        let head = entry.peek(waits);
+        entry.costed = head.is_some();
+        let cost = head
+            .and_then(batch_of)
+            .zip(head)
+            .map_or(1, |(batch, key)| batch.cost(batches::index_of(key)));
+        destination.tree.set_head_cost(queue, cost, self.now_us);
     }
 
     pub(super) fn set_state(&mut self, key: Key, state: u8) {
@@ -285,36 +351,16 @@ impl Shard {
             .batches
             .get_mut(number)
             .expect("a live message has its batch");
-        let cell = &mut batch.states[usize::from(batches::index_of(key))];
-        debug_assert!(*cell != GONE, "a message that is gone came back");
-        *cell = state;
+        let index = batches::index_of(key);
+        debug_assert!(
+            batches::is_live(batch.state(index)),
+            "a message that ended came back"
+        );
+        batch.set_state(index, state);
+        batch.log_last = self.next_log;
         if !batch.dirty {
             batch.dirty = true;
             self.checkpoint.dirty.push(number);
-        }
-    }
-
-    /// Messages whose time has come go to their places.
-    pub(super) fn fire_timers(&mut self) {
-        while let Some(&Reverse((due_us, key))) = self.timers.peek() {
-            if due_us > self.now_us {
-                break;
-            }
-            self.timers.pop();
-            let Some(extra) = self.extras.get_mut(&key) else {
-                continue;
-            };
-            if extra.due_ms * 1000 != due_us {
-                continue;
-            }
-            extra.due_ms = 0;
-            let (place, queue) = (extra.destination, extra.queue);
-            self.set_state(key, WAITING);
-            self.requeue(place, queue, key);
-            self.destinations[place as usize].tree.unhold(queue);
-            if self.any_strict {
-                self.keep_order(place, queue);
-            }
         }
     }
 

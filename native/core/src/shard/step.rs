@@ -3,15 +3,16 @@
 use super::batches;
 use super::connection::{Connection, SubscriptionRef};
 use super::destination::Consumer;
-use super::{Fatal, OUTCOME_GIVEN_UP, SETTLED_OUTCOMES, Shard, StepOutput};
+use super::{CALL, Fatal, SETTLED_OUTCOMES, Shard, StepOutput, Want};
 use crate::client_frame::{self, decode_credit, decode_subscribe, frame_kind_and_id};
 use crate::daemon_frame::write_ok;
 use crate::error::Code;
-use crate::exchange::{InputEntry, InputOp, InputReader, decode_connect, decode_disk_full};
+use crate::exchange::{
+    InputEntry, InputOp, InputReader, decode_call, decode_connect, decode_disk_full,
+};
 use crate::limits;
 use crate::record::{
-    JournalWriter, LogEntries, Mark, Settled, batch_key, log_key, state_key, write_log_record,
-    write_mark,
+    JournalWriter, LogEntries, Mark, Settled, batch_key, log_key, write_log_record, write_mark,
 };
 use std::cmp::Reverse;
 
@@ -20,6 +21,9 @@ use std::cmp::Reverse;
 const SWEEP_PASS_US: u64 = 5_000_000;
 /// Nodes looked at in one exchange, at most.
 const SWEEP_PER_STEP: u64 = 4096;
+
+/// Messages whose validity is found to be over, in one exchange.
+const EXPIRED_PER_STEP: usize = 16_384;
 
 /// Leases younger than this are not worth a wake of their own.
 const WAKE_US_MIN: u64 = 500;
@@ -34,6 +38,7 @@ impl Shard {
         }
         let reader = InputReader::new(input)?;
         self.begin(now_us, committed, reader.exchange());
+        self.work_on_found();
         for entry in reader {
             self.entry(entry?)?;
         }
@@ -43,10 +48,15 @@ impl Shard {
         self.close_batch();
         self.dispatch();
         self.sweep_one();
+        self.ask_lookups();
         self.write_log();
         self.write_checkpoint();
+        self.forget_old();
+        self.forget_keys();
         self.write_ceiling();
+        self.logged.push_back((self.exchange, self.next_log - 1));
         self.counters.log_bytes = self.log_bytes;
+        self.counters.ended_bytes = self.ended_bytes;
         self.counters.oldest_accepted_ms = self.batches.oldest_accepted_ms();
         let room = self.journal.bytes().len();
         let journal = std::mem::replace(&mut self.journal, JournalWriter::with_capacity(room));
@@ -55,7 +65,10 @@ impl Shard {
             wants: self
                 .wants
                 .iter()
-                .flat_map(|&key| batch_key(batches::batch_of(key), batches::index_of(key)))
+                .flat_map(|want| match *want {
+                    Want::Batch(key) => batch_key(batches::batch_of(key), batches::index_of(key)),
+                    Want::Log(sequence) => log_key(sequence),
+                })
                 .collect(),
         })
     }
@@ -63,6 +76,14 @@ impl Shard {
     fn begin(&mut self, now_us: u64, committed: u64, exchange: u64) {
         self.now_us = self.now_us.max(now_us);
         self.exchange = exchange;
+        self.committed = committed;
+        while let Some(&(exchange, log)) = self.logged.front() {
+            if exchange > committed {
+                break;
+            }
+            self.committed_log = log;
+            self.logged.pop_front();
+        }
         let batches = &mut self.batches;
         self.cache.evict(committed, |owner| {
             if let Some(batch) = batches.get_mut(batches::batch_of(owner)) {
@@ -76,26 +97,18 @@ impl Shard {
         self.reply_bytes.clear();
         self.handed.clear();
         self.handed_keys.clear();
+        self.handed_to.clear();
+        self.scores.clear();
+        self.rewritten.clear();
         self.settled.iter_mut().for_each(Vec::clear);
         self.returns.clear();
         self.wants.clear();
         self.provided.clear();
         self.effects_ready = false;
-        for key in std::mem::take(&mut self.dropped) {
-            let (number, first) = (batches::batch_of(key), batches::index_of(key));
-            self.journal.delete(&batch_key(number, first));
-            if self.batches.get(number).is_none() {
-                self.journal.delete(&state_key(number));
-            }
-        }
+        self.returns.append(&mut self.died);
         for back in std::mem::take(&mut self.in_doubt) {
             self.set_state(back.key, batches::WAITING);
             self.returns.push(back);
-        }
-        for key in std::mem::take(&mut self.given_up) {
-            self.counters.waiting -= 1;
-            self.counters.failed_final += 1;
-            self.forget(key, OUTCOME_GIVEN_UP);
         }
     }
 
@@ -124,7 +137,15 @@ impl Shard {
             }
             InputOp::InUse => self.in_use_entry(connection, entry.bytes)?,
             InputOp::DiskFull => self.disk_full = decode_disk_full(entry.bytes)?,
-            other => return Err(Fatal::State(format!("{other:?} is not served yet"))),
+            InputOp::Call => self.call(connection, entry.bytes)?,
+            InputOp::Find
+            | InputOp::List
+            | InputOp::CancelAll
+            | InputOp::DeadLetters
+            | InputOp::Replay
+            | InputOp::Purge
+            | InputOp::Redact
+            | InputOp::Erase => self.message_entry(entry.op, connection, entry.bytes)?,
         }
         Ok(())
     }
@@ -134,31 +155,48 @@ impl Shard {
             return;
         };
         let scopes = client.scopes;
+        self.frame_of(connection, scopes, frame);
+    }
+
+    /// A client frame that the REST interface sends, with the rights it says.
+    fn call(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
+        let call = decode_call(bytes)?;
+        if request & CALL != 0 {
+            return Err(Fatal::State(format!(
+                "request {request} is too high a number"
+            )));
+        }
+        self.caller = call.tenant.into();
+        self.frame_of(request | CALL, call.scopes, call.frame);
+        Ok(())
+    }
+
+    fn frame_of(&mut self, connection: u32, scopes: u8, frame: &[u8]) {
         let (kind, id) = match frame_kind_and_id(frame) {
             Ok(head) => head,
             Err(error) => return self.reply_frame_error(connection, &error),
         };
-        let needed = if kind == client_frame::KIND_PUBLISH {
-            super::connection::SCOPE_PUBLISH
-        } else {
-            super::connection::SCOPE_CONSUME
+        let needed = match kind {
+            client_frame::KIND_PUBLISH | client_frame::KIND_CANCEL | client_frame::KIND_STATUS => {
+                super::connection::SCOPE_PUBLISH
+            }
+            _ => super::connection::SCOPE_CONSUME,
         };
         if scopes & needed == 0 {
             let message = format!("frames of kind {kind} need the scope the token lacks");
-            return self.reply_error(
-                connection,
-                id,
-                Code::ScopeMissing.number(),
-                &message,
-                None,
-                None,
-            );
+            let code = Code::ScopeMissing.number();
+            return self.reply_error(connection, id, code, &message, None, None);
         }
+        let is_call = connection & CALL != 0;
         match kind {
             client_frame::KIND_PUBLISH => self.publish(connection, frame),
-            client_frame::KIND_SUBSCRIBE => self.subscribe(connection, frame),
-            client_frame::KIND_CREDIT => self.credit(connection, frame),
-            client_frame::KIND_SETTLE => self.settle(connection, frame),
+            client_frame::KIND_CANCEL | client_frame::KIND_STATUS => {
+                self.ids_frame(connection, kind, frame);
+            }
+            client_frame::KIND_RECEIPT => self.receipt(connection, frame),
+            client_frame::KIND_SUBSCRIBE if !is_call => self.subscribe(connection, frame),
+            client_frame::KIND_CREDIT if !is_call => self.credit(connection, frame),
+            client_frame::KIND_SETTLE if !is_call => self.settle(connection, frame),
             _ => {
                 let message = format!("frame kind {kind} is not known");
                 let code = Code::UnknownKind.number();
@@ -232,6 +270,7 @@ impl Shard {
             credit: request.credit,
             parked,
             rest_until_us: 0,
+            slowed: None,
             late: false,
             last_served: 0,
             frame: batches::NONE,
@@ -310,7 +349,28 @@ impl Shard {
         let budget = nodes * elapsed_us / SWEEP_PASS_US;
         if budget > 0 {
             destination.swept_us = self.now_us;
-            self.sweep(self.sweep_next, budget.min(SWEEP_PER_STEP) as usize);
+            let budget = budget.min(SWEEP_PER_STEP) as usize;
+            self.sweep(self.sweep_next, budget);
+            self.expire_some(self.sweep_next, budget);
+        }
+    }
+
+    /// Ends what has no validity left in the next queues of a destination.
+    fn expire_some(&mut self, place: usize, budget: usize) {
+        let mut left = EXPIRED_PER_STEP;
+        for _ in 0..budget {
+            let destination = &mut self.destinations[place];
+            if left == 0 || destination.owners.is_empty() {
+                return;
+            }
+            destination.expire_next = (destination.expire_next + 1) % destination.owners.len();
+            let node = destination.expire_next;
+            if matches!(
+                destination.owners[node],
+                super::destination::Owner::Queue { .. }
+            ) {
+                self.expire_oldest(place as u32, node as u32, &mut left);
+            }
         }
     }
 
@@ -330,7 +390,8 @@ impl Shard {
             returns: &self.returns,
             settled: &groups,
             handed_out: &self.handed_keys,
-            ..LogEntries::default()
+            handed_to: &self.handed_to,
+            scores: &self.scores,
         };
         let before = self.journal.bytes().len();
         let scratch = &mut self.log_scratch;
@@ -356,17 +417,22 @@ impl Shard {
 
     /// Milliseconds until something is to be done without new input.
     pub(super) fn wake_after_ms(&self) -> u32 {
-        if self.more || self.checkpoint.has_work() {
+        let has_work = self.more
+            || self.checkpoint.has_work()
+            || self.jobs.is_working()
+            || self.idempotency.is_working();
+        if has_work {
             return 0;
         }
         let next = |heap: &std::collections::BinaryHeap<Reverse<(u64, u32)>>| {
             heap.peek().map_or(u64::MAX, |Reverse((at_us, _))| *at_us)
         };
-        let timer = self
+        let at_us = self
             .timers
-            .peek()
-            .map_or(u64::MAX, |Reverse((at_us, _))| *at_us);
-        let at_us = timer.min(next(&self.wakes)).min(next(&self.leases));
+            .next_us()
+            .min(self.next_forget_us())
+            .min(next(&self.wakes))
+            .min(next(&self.leases));
         let after_us = at_us.saturating_sub(self.now_us);
         if after_us < WAKE_US_MIN {
             return u32::from(after_us > 0);

@@ -17,7 +17,7 @@ pub(super) const MICROSECOND: u128 = 1 << 32;
 const SLACK: u128 = TIMER_SLACK_US as u128 * MICROSECOND;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     /// Time between two of cost 1, 2⁻³² µs, rounded up: never above the rate.
     interval: u128,
     /// Depth as time, 2⁻³² µs.

@@ -27,7 +27,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use borrow::Borrower;
-use bucket::Bucket;
+pub use bucket::Bucket;
 use cost::CostModel;
 use heap::{Heap, OUT};
 use level::Levels;

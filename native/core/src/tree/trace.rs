@@ -58,6 +58,19 @@ impl Tree {
         })
     }
 
+    /// S − V of the last pick at the level that decided, in cost units; 0 where there was no choice.
+    pub fn last_score(&self) -> i64 {
+        let Ring { picks, next } = &self.ring;
+        let last = if *next == 0 {
+            picks.last()
+        } else {
+            picks.get(next - 1)
+        };
+        last.map_or(0, |raw| {
+            (raw.key.0.wrapping_sub(raw.v) as i128 >> 32) as i64
+        })
+    }
+
     pub(super) fn trace(&mut self, queue: NodeId, choice: Option<Choice>) {
         let mut raw = Raw {
             queue,

@@ -4,7 +4,7 @@ use crate::disk::{self, Pages};
 use crate::entities::{self, Change, Destination, Entities};
 use crate::wire::{self, Frame, Publishing, Said};
 use fairlead_core::exchange::{InputEntry, InputOp, write_input};
-use fairlead_core::shard::{Bounds, Options, Shard};
+use fairlead_core::shard::{Bounds, Memory, Options, Shard};
 
 pub const SECOND_US: u64 = 1_000_000;
 
@@ -45,12 +45,21 @@ pub struct Bench {
     pub json: Vec<String>,
 }
 
+/// Messages that ended are forgotten at once.
+const NOTHING_REMEMBERED: Memory = Memory {
+    retention_ms: 0,
+    retention_bytes: 0,
+    idempotency_keys: 1000,
+    dead_letters: 0,
+};
+
 fn new_shard(now_us: u64, bounds: Bounds) -> Shard {
     let options = Options {
         shard: 0,
         boot_id: 1,
         hash_key: [7; 16],
         now_us,
+        memory: NOTHING_REMEMBERED,
     };
     Shard::with_bounds(options, bounds)
 }

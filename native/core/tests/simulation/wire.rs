@@ -327,6 +327,7 @@ pub struct Delivered<'a> {
     pub attempt: u32,
     pub accepted_ms: u64,
     pub flags: u8,
+    pub expires_ms: u64,
 }
 
 pub fn parse_frame(bytes: &[u8]) -> Frame<'_> {
@@ -419,7 +420,7 @@ fn delivered<'a>(reader: &mut Reader<'a>) -> Read<Delivered<'a>> {
         attempt: reader.uint32()?,
         accepted_ms: reader.uint()?,
         flags: reader.uint()? as u8,
+        expires_ms: reader.uint()?,
     };
-    assert!(reader.nil()?, "nothing expires yet");
     Ok(delivered)
 }

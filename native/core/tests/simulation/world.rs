@@ -11,7 +11,7 @@ use super::{HASH_KEY, SHARD, json};
 use fairlead_core::exchange::{InputEntry, InputOp, write_input};
 use fairlead_core::message_id::MessageId;
 use fairlead_core::record::message_key;
-use fairlead_core::shard::{Bounds, Options, Shard};
+use fairlead_core::shard::{Bounds, Memory, Options, Shard};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
@@ -152,12 +152,21 @@ pub struct World {
     pub tally: BTreeMap<&'static str, u64>,
 }
 
+/// Messages that ended are forgotten at once.
+const NOTHING_REMEMBERED: Memory = Memory {
+    retention_ms: 0,
+    retention_bytes: 0,
+    idempotency_keys: 1000,
+    dead_letters: 0,
+};
+
 fn new_shard(boot_id: u32, now_us: u64, bounds: Bounds) -> Shard {
     let options = Options {
         shard: SHARD,
         boot_id,
         hash_key: HASH_KEY,
         now_us,
+        memory: NOTHING_REMEMBERED,
     };
     Shard::with_bounds(options, bounds)
 }
@@ -185,6 +194,7 @@ impl World {
         let bounds = Bounds {
             cache_bytes: *random.choose(&[0, 50_000, 1 << 20, 32 << 20]),
             log_bytes: *random.choose(&[300, 5_000, 16 << 20]),
+            log_kept_bytes: 0,
             batches_per_step: *random.choose(&[1, 3, 256]),
             deletes_per_step: *random.choose(&[1, 10, 500]),
         };

@@ -1,0 +1,122 @@
+//! Dead letters: messages that used up their attempts, or are in doubt where nothing is sent twice.
+//!
+//! They are kept, bounded, until an operator replays or purges them; at the bound the oldest goes.
+
+use super::batches::{self, DEAD, Key};
+use super::end::PURGED;
+use super::{
+    Extra, REASON_DEAD_ATTEMPTS, REASON_DEAD_IN_DOUBT, REASON_REPLAYED, REPLAYED, Shard,
+    batches::WAITING,
+};
+use crate::record;
+use crate::tree::NodeId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dead {
+    pub destination: u32,
+    /// `REASON_DEAD_…`
+    pub reason: u8,
+}
+
+impl Shard {
+    /// A message that was in flight, and left its queue's books, becomes a dead letter.
+    pub(super) fn die(&mut self, place: u32, key: Key, attempts: u32, flags: u8, reason: u8) {
+        debug_assert!(matches!(
+            reason,
+            REASON_DEAD_ATTEMPTS | REASON_DEAD_IN_DOUBT
+        ));
+        self.counters.failed_final += 1;
+        let now_ms = self.now_us / 1000;
+        self.returns.push(record::Return {
+            key,
+            reason,
+            attempts,
+            due_ms: now_ms,
+            flags,
+        });
+        self.set_state(key, DEAD);
+        self.note_dead(place, key, reason);
+        self.extras.insert(
+            key,
+            Extra {
+                attempts,
+                flags,
+                detail: now_ms,
+            },
+        );
+        while self.dead.len() > self.options.memory.dead_letters {
+            let (&oldest, _) = self.dead.first_key_value().expect("there are too many");
+            self.counters.dead_letters_dropped += 1;
+            self.purge_one(oldest);
+        }
+        self.counters.dead_letters = self.dead.len() as u64;
+    }
+
+    /// Books of a dead letter, also at recovery.
+    pub(super) fn note_dead(&mut self, place: u32, key: Key, reason: u8) {
+        let batch = self.batches.get_mut(batches::batch_of(key));
+        batch.expect("a dead letter has its batch").dead += 1;
+        self.dead.insert(
+            key,
+            Dead {
+                destination: place,
+                reason,
+            },
+        );
+    }
+
+    /// Ends a dead letter for good; false: it is none.
+    pub(super) fn purge_one(&mut self, key: Key) -> bool {
+        if self.dead.remove(&key).is_none() {
+            return false;
+        }
+        self.counters.dead_letters = self.dead.len() as u64;
+        self.end(key, PURGED);
+        true
+    }
+
+    /// A dead letter goes to its place in its queue again, its attempts forgotten, its validity its
+    /// destination's from now on if that is over.
+    pub(super) fn replay_one(&mut self, key: Key, place: u32, queue: NodeId) {
+        self.dead.remove(&key);
+        self.counters.dead_letters = self.dead.len() as u64;
+        let (number, index) = (batches::batch_of(key), batches::index_of(key));
+        let batch = self
+            .batches
+            .get_mut(number)
+            .expect("a dead letter has its batch");
+        batch.dead -= 1;
+        // Asked for by hand, it does not expire at once. A timer that still runs stays.
+        let flags = batch.flags(index) & (batches::OWN_EXPIRY | batches::OVERDUE);
+        let has_timer = flags == batches::OWN_EXPIRY;
+        batch.clear_flag(index, batches::OVERDUE);
+        batch.set_flag(index, batches::OWN_EXPIRY);
+        let bytes = batch.body_bytes(index);
+        let waits_again = batch.live == batch.dead + 1;
+        let validity_ms = self.destinations[place as usize].fields.validity_ms;
+        let expires_ms = (self.now_us / 1000).saturating_add(validity_ms);
+        if waits_again {
+            self.batches.waits_again(number);
+        }
+        let extra = Extra {
+            flags: REPLAYED,
+            ..Extra::default()
+        };
+        self.extras.insert(key, extra);
+        self.returns.push(record::Return {
+            key,
+            reason: REASON_REPLAYED,
+            attempts: 0,
+            due_ms: 0,
+            flags: REPLAYED,
+        });
+        self.enter(place, queue, bytes);
+        self.counters.waiting += 1;
+        self.set_state(key, WAITING);
+        if !has_timer {
+            self.push_expiry(expires_ms, key, place, queue);
+        }
+        self.requeue(place, queue, key);
+        self.list(place);
+    }
+}
