@@ -7,6 +7,7 @@ import { printJson, printLine } from './output.ts';
 
 export interface TokenFlags extends ConfigFlags {
   readonly tenant?: string;
+  readonly subject?: string;
   readonly scope?: string;
   readonly ttl: string;
   readonly key?: string;
@@ -41,7 +42,7 @@ export async function issueToken(flags: TokenFlags): Promise<void> {
     flags.scope ?? (flags.tenant === undefined ? 'publish consume platform' : 'publish');
   checkScope(scope);
   const ttlSec = parseDurationSec(flags.ttl);
-  const request = { tenant: flags.tenant, scope, ttlSec };
+  const request = { tenant: flags.tenant, subject: flags.subject, scope, ttlSec };
   const auth = new Authenticator({ keys, issuer, audience });
   const token = await auth.issueToken(request).catch((error: unknown) => {
     if (!(error instanceof FairleadError)) throw error;

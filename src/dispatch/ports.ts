@@ -49,12 +49,6 @@ export type ShardChange = {
   };
 }[EntityKind];
 
-/** Who a frame is sent for, when it comes from no connection. */
-export interface CallFrom {
-  /** Undefined: the platform. */
-  readonly tenant: string | undefined;
-}
-
 export interface ShardPorts {
   /** Fixed for a data directory. */
   readonly count: number;
@@ -66,8 +60,11 @@ export interface ShardPorts {
   explain(shard: number, page: ExplainPage): Promise<unknown>;
   /** Any operation that is answered with JSON text (INPUT_OP); resolves with what the text says. */
   ask(shard: number, op: number, body: Uint8Array): Promise<unknown>;
-  /** One client frame with an id above 0, for somebody without a connection; resolves with the daemon frame that answers it. */
-  call(shard: number, from: CallFrom, frame: Uint8Array): Promise<Uint8Array>;
+  /**
+   * One client frame with an id above 0, for a tenant without a connection, or the platform when it
+   * is undefined; resolves with the daemon frame that answers it.
+   */
+  call(shard: number, tenant: string | undefined, frame: Uint8Array): Promise<Uint8Array>;
 }
 
 export interface ExplainPage {

@@ -39,7 +39,7 @@ export function shardPortsOf(
   return {
     count,
     ask,
-    call: async (shard, { tenant }, frame) => {
+    call: async (shard, tenant, frame) => {
       const scopes = tenant === undefined ? PLATFORM_SCOPES : TENANT_SCOPES;
       const body = encodeCall({ scopes, tenant, frame });
       return await requesterOf(shard).call(INPUT_OP.call, body);

@@ -30,6 +30,8 @@ export interface AuthOptions {
 
 export interface TokenRequest {
   readonly tenant?: string | undefined;
+  /** Who the token is for: the actor of the changes made with it. */
+  readonly subject?: string | undefined;
   /** Space-separated. */
   readonly scope: string;
   readonly ttlSec: number;
@@ -77,7 +79,7 @@ export class Authenticator {
   }
 
   /** Signs with the newest key. Throws invalidValue for claims that `verify` would refuse. */
-  async issueToken({ tenant, scope, ttlSec }: TokenRequest): Promise<string> {
+  async issueToken({ tenant, subject, scope, ttlSec }: TokenRequest): Promise<string> {
     const key = this.#options.keys[0];
     if (key === undefined) throw new Error('auth: at least one key is required');
     if (!Number.isFinite(ttlSec) || ttlSec <= 0) {
@@ -86,6 +88,7 @@ export class Authenticator {
     const nowSec = Math.floor(this.#nowMs() / 1000);
     const claims: JWTPayload = {
       ...(tenant === undefined ? {} : { tenant }),
+      ...(subject === undefined ? {} : { sub: subject }),
       scope,
       exp: nowSec + Math.ceil(ttlSec),
     };

@@ -76,6 +76,10 @@ t.test('token issue', async (t) => {
     'consume',
   ]);
   t.match(forbidden, { code: 64, stderr: /tenant cannot hold consume/ });
+  const named = await runCli(['token', 'issue', '--set', key, '--subject', 'ops@example']);
+  t.match(JSON.parse(Buffer.from(named.stdout.split('.')[1] ?? '', 'base64url').toString()), {
+    sub: 'ops@example',
+  });
   t.match(await runCli(['token', 'issue', '--set', key, '--scope', 'publsh']), { code: 64 });
   t.match(await runCli(['token', 'issue', '--set', key, '--ttl', 'long']), { code: 64 });
   t.match(await runCli(['token', 'issue', '--set', key, '--key', 'b']), { code: 78 });

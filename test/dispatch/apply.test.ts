@@ -1,4 +1,6 @@
 // The difference, its order, what is checked before the first change, and what a late failure says.
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import t from 'tap';
 import { applyEntities } from '../../src/dispatch/apply.ts';
 import { EntityService } from '../../src/dispatch/entity-service.ts';
@@ -153,6 +155,51 @@ t.test('a failure on the way says what was done', async (t) => {
   shards.refusing.clear();
   t.match(await apply({ sets: { more: {} } }, { prune: true }), { deleted: 4, unchanged: 1 });
 });
+
+t.test(
+  'whatever was there: a pruned file is all there is, and the second time nothing',
+  async (t) => {
+    const names = (count: number) =>
+      fc.uniqueArray(fc.integer({ min: 0, max: 5 }), { maxLength: count });
+    const weights = fc.integer({ min: 1, max: 3 });
+    const files = fc
+      .tuple(names(4), names(4), fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), weights))
+      .map(([sets, pools, tenants]) => ({
+        sets: Object.fromEntries(sets.map((name) => [`s${name}`, { weight: name + 1 }])),
+        pools: Object.fromEntries(pools.map((name) => [`p${name}`, { ratePerSec: name + 1 }])),
+        tenants: Object.fromEntries(
+          Object.entries(tenants).map(([name, weight]) => {
+            const [set = 'default'] = sets.slice(weight - 1).map((each) => `s${each}`);
+            return [name, { set, weight }];
+          }),
+        ),
+        senders: Object.fromEntries(
+          Object.entries(tenants).map(([name, weight]) => {
+            const [pool = null] = pools.slice(weight - 1).map((each) => `p${each}`);
+            return [`${name}/1`, { pool }];
+          }),
+        ),
+      }));
+    const property = fc.asyncProperty(fc.array(files, { maxLength: 4 }), async (all) => {
+      const { apply, entities } = make();
+      for (const wanted of all) {
+        await apply(wanted, { prune: true });
+        const there = (['set', 'pool', 'tenant', 'sender'] as const).map((kind) =>
+          [...entities.all(kind)].map(({ name }) => name).filter((name) => name !== 'default'),
+        );
+        const { sets, pools, tenants, senders } = wanted;
+        const expected = [sets, pools, tenants, senders].map((table) => Object.keys(table));
+        assert.deepEqual(
+          there.map((list) => list.sort()),
+          expected.map((list) => list.sort()),
+        );
+        const again = await apply(wanted, { prune: true });
+        assert.deepEqual(again.changes, []);
+      }
+    });
+    await t.resolves(fc.assert(property, { numRuns: 200 }));
+  },
+);
 
 t.test('many entities at once', async (t) => {
   const { apply, entities } = make();

@@ -3,7 +3,6 @@
 import type { Actor } from '../../src/dispatch/actor.ts';
 import type { EntityKind } from '../../src/dispatch/entity-schemas.ts';
 import type {
-  CallFrom,
   ChangeRecord,
   EntityTable,
   ExplainPage,
@@ -90,7 +89,7 @@ export class FakeShards implements ShardPorts {
     throw new Error('no test asks for more');
   }
 
-  call(_shard: number, _from: CallFrom, _frame: Uint8Array): Promise<Uint8Array> {
+  call(): Promise<Uint8Array> {
     throw new Error('no test sends frames');
   }
 

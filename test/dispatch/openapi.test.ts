@@ -120,6 +120,7 @@ t.test('errors are answered as declared', async (t) => {
     ['GET /v1/audit?kind=x', 400],
     ['POST /v1/sets/nowhere/pause', 404],
     ['DELETE /v1/sets/default', 409],
+    ['POST /v1/apply?dryRun=yes', 400, {}],
   ] as const) {
     const [method = '', path = ''] = call.split(' ');
     const answer = await send(method, path, body);
