@@ -16,7 +16,8 @@ const BODY_ERRORS: readonly ErrorName[] = ['invalidJson', 'bodyTooLarge'];
 
 /** The routes and, as one more of them, the document of all; it holds no data, so it needs no token. */
 export function withOpenApi(routes: readonly RestRoute[], version: string): RestRoute[] {
-  let document: object | undefined;
+  // Anybody may ask for it, so it is made once, also as text.
+  let text: string | undefined;
   const all: RestRoute[] = [...routes];
   all.push(
     route({
@@ -40,8 +41,8 @@ export function withOpenApi(routes: readonly RestRoute[], version: string): Rest
         example: { status: 200, response: { openapi: '3.1.0' } },
       },
       handler: () => {
-        document ??= openApi(all, version);
-        return { status: 200, body: document };
+        text ??= JSON.stringify(openApi(all, version));
+        return { status: 200, text, headers: { 'content-type': 'application/json' } };
       },
     }),
   );

@@ -32,7 +32,10 @@ export interface RestIdentity {
 
 export interface RestReply {
   readonly status: number;
+  /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as it stands, instead of `body`; its content-type is in the headers. */
+  readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 

@@ -60,6 +60,8 @@ t.test('the document is OpenAPI 3.1', async (t) => {
   t.equal(validator.version, '3.1');
   const ids = operations.map(({ operationId }) => operationId);
   t.equal(new Set(ids).size, ids.length, 'operation ids are unique');
+  const { headers } = await fetch(`${daemon.url}/v1/openapi.json`);
+  t.equal(headers.get('content-type'), 'application/json');
   t.ok(ids.length >= 36, `${ids.length} operations`);
   const bad = { ...document, paths: { '/x': { get: { parameters: 1 } } } };
   t.notOk((await new Validator().validate(bad)).valid, 'the validator finds faults');
@@ -69,7 +71,7 @@ for (const operation of operations) {
   const { method, path, responses } = operation;
   t.test(`the example of ${method} ${path}`, async (t) => {
     const { status, body } = await tryExample(operation, await emptyDaemon());
-    t.equal(status, operation['x-example-status'], JSON.stringify(body));
+    t.equal(status, operation['x-example-status'], JSON.stringify(body)?.slice(0, 200));
     const declared = responses[status]?.content?.['application/json'];
     if (declared === undefined) {
       t.equal(body, undefined, 'an answer without a body');
