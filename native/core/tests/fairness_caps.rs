@@ -206,7 +206,7 @@ fn a_cap_that_goes_leaves_no_burst() {
     assert_rate(rate_of(&mut tree, queue, &mut now, 1), 500.0, "after it");
     tree.configure_node(set, capped(100, Some(0.0)), now);
     rate_of(&mut tree, queue, &mut now, 100);
-    tree.set_entitled_weight(200, now);
+    tree.set_entitled_weight(110, now);
     assert_rate(rate_of(&mut tree, queue, &mut now, 1), 500.0, "a wider cap");
 }
 

@@ -132,21 +132,32 @@ fn a_level_saves_no_floor_while_it_is_away() {
     let set = set(&mut tree, 100);
     let (_, levels, queues) = leveled(&mut tree, set, 100, &[0.0, 0.1]);
     fill(&mut tree, &queues);
-    let paused = |paused| NodeConfig {
-        rank: 1,
-        floor: 0.1,
-        paused,
-        ..NodeConfig::default()
-    };
-    tree.configure_node(levels[1], paused(true), 0);
-    assert_parts(
-        &parts(&mut tree, &queues, 10_000, |_| 1),
-        &[1.0, 0.0],
-        "paused",
-    );
-    tree.configure_node(levels[1], paused(false), 0);
-    let got = parts(&mut tree, &queues, 100, |_| 1);
-    assert!((0.09..=0.11).contains(&got[1]), "{got:?}");
+    for round in 0..4 {
+        // Without work, paused, and resting.
+        let due = tree.due(queues[1]);
+        let paused = |paused| NodeConfig {
+            rank: 1,
+            floor: 0.1,
+            paused,
+            ..NodeConfig::default()
+        };
+        match round {
+            0 => tree.dequeue(queues[1], due, 0),
+            1 => tree.configure_node(levels[1], paused(true), 0),
+            2 => tree.block(queues[1], true, 0),
+            _ => tree.rest(queues[1], SECOND, 0),
+        }
+        let got = parts(&mut tree, &queues, 10_000, |_| 1);
+        assert_parts(&got, &[1.0, 0.0], &format!("away, {round}"));
+        match round {
+            0 => tree.enqueue(queues[1], due, 0),
+            1 => tree.configure_node(levels[1], paused(false), 0),
+            2 => tree.block(queues[1], false, 0),
+            _ => tree.wake(SECOND),
+        }
+        let got = parts(&mut tree, &queues, 100, |_| 1);
+        assert!((0.09..=0.12).contains(&got[1]), "back, {round}: {got:?}");
+    }
 }
 
 /// A floor changed live counts from then on, whether it grows, shrinks, comes or goes.
