@@ -5,9 +5,9 @@
  * A change is answered when it is flushed, together with its record, and every concerned shard has
  * taken it: a destination's own shard, all of them for the other kinds. So every shard has every
  * pool, each with the pool's whole rate: destinations that share a pool should share a shardKey.
- * Changes of one entity run one after another. A change
- * that the disk or a shard fails ends the process (the ports see to that), so memory, disk and
- * shards never part for longer than a restart.
+ *
+ * Changes of one entity run one after another. A change that the disk or a shard fails ends the
+ * process (the ports see to that), so memory, disk and shards never part for longer than a restart.
  */
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
