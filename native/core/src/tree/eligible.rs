@@ -3,7 +3,7 @@
 
 use super::Tree;
 use super::heap::Entry;
-use super::node::{BLOCKED, Extra, Family, NONE, NodeId, NodeKind, PAUSED, ROOT};
+use super::node::{BLOCKED, Extra, Family, NONE, NodeId, PAUSED, ROOT};
 
 impl Tree {
     /// Lets everything become eligible whose bucket or rest has come; `pick` does it too.
@@ -99,43 +99,49 @@ impl Tree {
         if id == ROOT {
             return is;
         }
-        let (parent, weight) = (node.parent, u64::from(node.weight));
-        let level = node.kind == Some(NodeKind::Level);
-        if level && is && !was {
-            self.level_arrives(id);
+        if is && !was {
+            self.enter(id, waited);
+            return is;
         }
-        let lag = if parent == ROOT && is && !was {
-            self.lag_kept(id, waited)
-        } else {
-            0
-        };
+        let (parent, weight) = (node.parent, u64::from(node.weight));
         let family = self.nodes[parent as usize].family as usize;
         let family = &mut self.families[family];
-        let node = &mut self.nodes[id as usize];
-        match (was, is) {
-            (false, true) => {
-                if !level {
-                    node.catch_up(family.v.saturating_sub(lag));
-                }
-                let key = (node.tag, node.tie);
-                let entry = Entry {
-                    key,
-                    node: id,
-                    family: node.family,
-                };
-                family.heap.insert(entry, &mut self.positions);
-                family.eligible_weight += weight;
-            }
-            (true, true) => family
-                .heap
-                .rekey((node.tag, node.tie), id, &mut self.positions),
-            (true, false) => {
-                family.heap.remove(id, &mut self.positions);
-                family.eligible_weight -= weight;
-            }
-            (false, false) => {}
+        let node = &self.nodes[id as usize];
+        if is {
+            let key = (node.tag, node.tie);
+            family.heap.rekey(key, id, &mut self.positions);
+        } else if was {
+            family.heap.remove(id, &mut self.positions);
+            family.eligible_weight -= weight;
         }
         is
+    }
+
+    /// Puts a node that became eligible into its parent's heap. `waited`: for time to pass.
+    fn enter(&mut self, id: NodeId, waited: bool) {
+        let parent = self.nodes[id as usize].parent;
+        if self.is_level(id) {
+            self.level_arrives(id);
+        } else {
+            let v = self.family_of(parent).v;
+            let lag = if parent == ROOT {
+                self.lag_kept(id, waited)
+            } else {
+                0
+            };
+            self.nodes[id as usize].catch_up(v.saturating_sub(lag));
+        }
+        let node = &self.nodes[id as usize];
+        let entry = Entry {
+            key: (node.tag, node.tie),
+            node: id,
+            family: node.family,
+        };
+        let weight = u64::from(node.weight);
+        let family = self.nodes[parent as usize].family as usize;
+        let family = &mut self.families[family];
+        family.heap.insert(entry, &mut self.positions);
+        family.eligible_weight += weight;
     }
 
     /// Whether a node is eligible, and when time alone will make it so.
