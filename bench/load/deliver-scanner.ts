@@ -8,8 +8,8 @@ import { bodyLayout, type MessageShape } from './message-shape.ts';
 
 const DELIVERY_MARKER = 0x9a;
 const MESSAGE_ID_BYTES = 18;
-/** attempt, accepted at (nine bytes), flags, expires at. */
-const AFTER_BODY_BYTES = 1 + 9 + 1 + 1;
+/** attempt, accepted at, flags, expires at: times take nine bytes. */
+const AFTER_BODY_BYTES = 1 + 9 + 1 + 9;
 
 export class DeliverScanner {
   /** Deliveries seen so far, and the sum of their sequence numbers. */

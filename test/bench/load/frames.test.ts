@@ -52,7 +52,7 @@ for (const shape of shapes) {
         1,
         1_795_310_319_000n,
         0,
-        null,
+        1_795_346_319_000n,
       ]);
       const bytes = Buffer.from(pack([KIND.deliver, 0, 1, deliveries]));
       const samples: number[] = [];
