@@ -22,6 +22,7 @@ mod node;
 mod pick;
 mod prefetch;
 mod trace;
+mod veto;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
