@@ -66,9 +66,10 @@ impl Tree {
         } else {
             picks.get(next - 1)
         };
-        last.map_or(0, |raw| {
-            (raw.key.0.wrapping_sub(raw.v) as i128 >> 32) as i64
-        })
+        last.filter(|raw| !is_level_tie(raw.key.1))
+            .map_or(0, |raw| {
+                (raw.key.0.wrapping_sub(raw.v) as i128 >> 32) as i64
+            })
     }
 
     pub(super) fn trace(&mut self, queue: NodeId, choice: Option<Choice>) {
