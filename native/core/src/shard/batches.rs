@@ -60,6 +60,15 @@ pub const fn index_of(key: Key) -> u16 {
 /// Bytes of a body are counted in units of 32, so that two bytes a message hold them.
 const SIZE_SHIFT: u32 = 5;
 
+/// What the index of a small batch takes in memory, bytes: a batch of one message is the common case
+/// when little is going on.
+const RECORD_MEMORY_BYTES: usize = 448;
+
+/// What a record counts for while it is remembered: on disk and in memory.
+pub fn remembered_bytes(value: &[u8]) -> u32 {
+    (value.len() + RECORD_MEMORY_BYTES) as u32
+}
+
 /// One stored record of a batch: what it still holds and where its bytes are.
 #[derive(Debug)]
 pub struct RecordSlot {
@@ -67,7 +76,7 @@ pub struct RecordSlot {
     pub first: u16,
     /// Messages that have not ended; at 0 the record is only remembered.
     pub live: u16,
-    /// Of the record on disk; 0: it was forgotten.
+    /// `remembered_bytes` of the record; 0: it was forgotten.
     pub bytes: u32,
     /// Longest body: an upper bound for what one delivery takes.
     pub body_bytes_max: u32,

@@ -376,10 +376,11 @@ impl Shard {
             return false;
         }
         self.rewritten.push(first);
+        let bytes = batches::remembered_bytes(&value);
         if record.live == 0 {
-            self.ended_bytes = self.ended_bytes + value.len() as u64 - u64::from(record.bytes);
+            self.ended_bytes = self.ended_bytes + u64::from(bytes) - u64::from(record.bytes);
         }
-        record.bytes = value.len() as u32;
+        record.bytes = bytes;
         self.journal
             .put(&crate::record::batch_key(number, index), &value);
         if record.cache != batches::NONE {

@@ -481,7 +481,7 @@ impl Shard {
         RecordSlot {
             first: closed.first_index,
             live: closed.count,
-            bytes: value.len() as u32,
+            bytes: batches::remembered_bytes(&value),
             body_bytes_max,
             cache: self.cache.insert(owner, self.exchange, value),
             touched: 0,

@@ -312,7 +312,7 @@ impl Shard {
         let mut slot = RecordSlot {
             first: parsed.message(0).index,
             live: 0,
-            bytes: value.len() as u32,
+            bytes: batches::remembered_bytes(value),
             body_bytes_max: 0,
             cache: batches::NONE,
             touched: 0,
