@@ -66,11 +66,14 @@ export interface ShardOptions {
   /** 16 bytes. */
   hashKey: Uint8Array
   nowUs: number
-  /** How long ended messages are remembered, ms, and in how many bytes of records. */
-  retentionMs: number
-  retentionBytes: number
-  idempotencyKeysMax: number
-  deadLettersMax: number
+  /**
+   * How long ended messages are remembered, ms, and in how many bytes of records; each of these
+   * four has its default.
+   */
+  retentionMs?: number
+  retentionBytes?: number
+  idempotencyKeysMax?: number
+  deadLettersMax?: number
 }
 
 /**
