@@ -44,6 +44,11 @@ impl Shard {
                 detail: now_ms,
             },
         );
+        self.drop_dead();
+    }
+
+    /// At the bound the oldest go.
+    pub(super) fn drop_dead(&mut self) {
         while self.dead.len() > self.options.memory.dead_letters {
             let (&oldest, _) = self.dead.first_key_value().expect("there are too many");
             self.counters.dead_letters_dropped += 1;

@@ -172,7 +172,7 @@ impl Shard {
         let destination = &mut self.destinations[slot.destination as usize];
         match outcome.scope {
             client_frame::SCOPE_TENANT => {
-                if let Some(tenant) = destination.tree.parent(slot.queue) {
+                if let Some(tenant) = destination.tenant_of(slot.queue) {
                     destination.tree.rest(tenant, until_us, self.now_us);
                 }
             }
@@ -253,8 +253,7 @@ impl Shard {
             } else if exhausted {
                 self.die(place, key, attempts, flags, REASON_DEAD_ATTEMPTS);
             } else {
-                self.counters.expired += 1;
-                self.end(key, OUTCOME_EXPIRED);
+                self.expire_back(key, how.reason, attempts, flags);
             }
             return;
         }
@@ -288,6 +287,27 @@ impl Shard {
         } else {
             self.requeue(place, queue, key);
         }
+    }
+
+    /// A message that comes back without validity ends; the log keeps why it came.
+    fn expire_back(&mut self, key: Key, reason: u8, attempts: u32, flags: u8) {
+        self.returns.push(record::Return {
+            key,
+            reason,
+            attempts,
+            due_ms: 0,
+            flags,
+        });
+        let extra = Extra {
+            attempts,
+            flags,
+            detail: 0,
+        };
+        if !extra.is_empty() {
+            self.extras.insert(key, extra);
+        }
+        self.counters.expired += 1;
+        self.end(key, OUTCOME_EXPIRED);
     }
 
     /// When a message that comes back is due, ms; 0: now. Never later than the end of its validity.

@@ -105,7 +105,12 @@ impl Shard {
         self.wants.clear();
         self.provided.clear();
         self.effects_ready = false;
-        self.returns.append(&mut self.died);
+        for back in std::mem::take(&mut self.died) {
+            // What was decided is in the next state record too.
+            self.set_state(back.key, batches::DEAD);
+            self.returns.push(back);
+        }
+        self.drop_dead();
         for back in std::mem::take(&mut self.in_doubt) {
             self.set_state(back.key, batches::WAITING);
             self.returns.push(back);

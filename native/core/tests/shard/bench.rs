@@ -36,7 +36,7 @@ pub struct Bench {
     effects: Vec<u8>,
     /// Of the last step.
     pub journal: Vec<u8>,
-    pub counters: [u64; 16],
+    pub counters: [u64; 28],
     pub wake_after_ms: u32,
     pub wants: usize,
     pub deliver_bytes: usize,
@@ -82,7 +82,7 @@ impl Bench {
             next_id: 0,
             effects: Vec::new(),
             journal: Vec::new(),
-            counters: [0; 16],
+            counters: [0; 28],
             wake_after_ms: 0,
             wants: 0,
             deliver_bytes: 0,

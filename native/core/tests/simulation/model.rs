@@ -10,7 +10,7 @@ use fairlead_core::message_id::MessageId;
 use fairlead_core::record::{
     self, BatchRecord, JournalEntry, JournalReader, LogRecord, Return, message_key, parse_key,
 };
-use fairlead_core::shard::{MessageState, OUTCOME_GIVEN_UP};
+use fairlead_core::shard::{Memory, MessageState, OUTCOME_EXPIRED, OUTCOME_PURGED};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub type Key = u64;
@@ -22,6 +22,7 @@ pub enum State {
     Waiting,
     InFlight,
     Timed,
+    Dead,
 }
 
 #[derive(Clone, Debug)]
@@ -140,7 +141,9 @@ impl Durable {
                 .messages
                 .get_mut(&back.key)
                 .expect("a message that returns");
-            message.state = if back.due_ms > 0 {
+            message.state = if back.reason >= 32 {
+                State::Dead
+            } else if back.due_ms > 0 {
                 State::Timed
             } else {
                 State::Waiting
@@ -175,6 +178,30 @@ struct Subscription {
     rest_until_us: u64,
     /// A lease ended since it settled last.
     late: bool,
+    slowed: Option<Slowed>,
+}
+
+/// What throttling left of a gateway's rate (rule 10).
+#[derive(Clone, Copy)]
+struct Slowed {
+    /// Of 10,000.
+    part: u64,
+    since_us: u64,
+    next_us: u64,
+}
+
+impl Slowed {
+    fn part_at(&self, now_us: u64) -> u64 {
+        let seconds = now_us.saturating_sub(self.since_us) / 1_000_000;
+        (self.part + 500 * seconds).min(10_000)
+    }
+}
+
+impl Subscription {
+    fn ready_us(&self) -> u64 {
+        let paced_us = self.slowed.map_or(0, |slowed| slowed.next_us);
+        self.rest_until_us.max(paced_us)
+    }
 }
 
 struct InFlight {
@@ -205,6 +232,8 @@ pub struct Model {
     disk_full: bool,
     /// Decided at recovery, journaled by the first step.
     restart: Happened,
+    memory: Option<Memory>,
+    dead: BTreeSet<Key>,
     checkpoints: BTreeSet<u32>,
     pub answered_checkpoints: usize,
     counters: [u64; 11],
@@ -228,8 +257,12 @@ struct Step {
     /// Request id → the text it has to get, none for any.
     json: BTreeMap<u32, Option<&'static str>>,
     accepted: BTreeMap<u64, Key>,
+    /// Times of returns that the log names: what is drawn is only judged.
+    due_ms: BTreeMap<Key, u64>,
 }
 
+/// The destinations' own.
+const VALIDITY_MS: u64 = 36_000_000;
 const ACCEPTED: usize = 0;
 const DELIVERED: usize = 2;
 const SETTLED: [usize; 6] = [3, 4, 5, 6, 7, 8];
@@ -238,9 +271,10 @@ const FAILED_FINAL: usize = 10;
 
 impl Model {
     /// A shard that recovered what `durable` holds.
-    pub fn restart(durable: &Durable, entities: &Entities, now_us: u64) -> Self {
+    pub fn restart(durable: &Durable, entities: &Entities, memory: Memory, now_us: u64) -> Self {
         let mut model = Self {
             entities: entities.clone(),
+            memory: Some(memory),
             now_us,
             ..Self::default()
         };
@@ -259,15 +293,24 @@ impl Model {
         let fields = self.entities.destinations[destination]
             .as_ref()
             .unwrap_or(&PLAIN);
-        self.work[destination] += 1;
+        if message.state == State::Dead {
+            self.dead.insert(key);
+            return;
+        }
         if message.state == State::InFlight {
             message.attempts += 1;
             message.doubtful = true;
             message.state = State::Waiting;
             if fields.fail_in_doubt || message.attempts >= fields.attempts_max {
-                self.restart.settled.push((OUTCOME_GIVEN_UP, key));
-                self.messages.remove(&key);
-                self.work[destination] -= 1;
+                message.state = State::Dead;
+                self.restart.returns.push(Return {
+                    key,
+                    reason: if fields.fail_in_doubt { 33 } else { 32 },
+                    attempts: message.attempts,
+                    due_ms: now_us / 1000,
+                    flags: 1,
+                });
+                self.dead.insert(key);
                 return;
             }
             let attempts = message.attempts;
@@ -282,6 +325,7 @@ impl Model {
         if message.state == State::Timed && message.due_ms * 1000 <= now_us {
             message.state = State::Waiting;
         }
+        self.work[destination] += 1;
         let queue = self.queues.entry(message.queue).or_default();
         if message.state == State::Timed {
             queue.timed += 1;
@@ -302,6 +346,7 @@ impl Model {
                     State::Waiting => record::STATE_WAITING,
                     State::InFlight => record::STATE_IN_FLIGHT,
                     State::Timed => record::STATE_TIMED,
+                    State::Dead => 14,
                 },
                 attempts: message.attempts,
                 flags: u8::from(message.doubtful),
@@ -332,12 +377,17 @@ impl Model {
     ) -> Happened {
         self.now_us = self.now_us.max(now_us);
         let mut step = Step::default();
-        for (_, key) in &self.restart.settled {
-            assert!(!self.messages.contains_key(key));
-            self.counters[FAILED_FINAL] += 1;
-        }
+        let died = |back: &&Return| matches!(back.reason, 32 | 33);
+        self.counters[FAILED_FINAL] += self.restart.returns.iter().filter(died).count() as u64;
         std::mem::swap(&mut step.happened, &mut self.restart);
+        self.trim_dead(&mut step);
         let (stored, log) = self.read_journal(journal);
+        let log = log
+            .as_deref()
+            .map(|log| LogRecord::parse(log).expect("a log record"));
+        if let Some(log) = &log {
+            step.due_ms = log.returns().map(|back| (back.key, back.due_ms)).collect();
+        }
         step.accepted = stored
             .iter()
             .map(|stored| (stored.serial, stored.key))
@@ -354,9 +404,9 @@ impl Model {
             assert_eq!(stored.accepted_ms, self.now_us / 1000, "time of acceptance");
         }
         self.fire(&mut step);
-        let log = log
-            .as_deref()
-            .map(|log| LogRecord::parse(log).expect("a log record"));
+        if let Some(log) = &log {
+            self.expire(log, &mut step);
+        }
         check_log(log.as_ref(), &mut step.happened);
         self.deliveries(log.as_ref(), effects, &mut step);
         self.replies(effects, &mut step);
@@ -530,6 +580,7 @@ impl Model {
                     credit,
                     rest_until_us: 0,
                     late: false,
+                    slowed: None,
                 };
                 client.subscriptions.insert(*number, subscription);
                 ok(*id)
@@ -643,7 +694,10 @@ impl Model {
         match said.outcome {
             0 | 1 | 3 => self.finish(slot.key, said.outcome, step),
             2 => {
-                let after_ms = said.retry_after_ms.unwrap_or(1000).min(3_600_000);
+                let after_ms = match said.retry_after_ms {
+                    Some(after_ms) => after_ms.min(3_600_000),
+                    None => self.back_off_ms(slot.key, step),
+                };
                 self.give_back(slot.key, 2, true, false, after_ms, step);
             }
             outcome => {
@@ -669,7 +723,20 @@ impl Model {
                         let client = self.connections.get_mut(&connection).expect("its own");
                         let subscription =
                             client.subscriptions.get_mut(&slot.number).expect("its own");
+                        let was_resting = subscription.rest_until_us > now_us;
                         subscription.rest_until_us = subscription.rest_until_us.max(until_us);
+                        let fields = self.entities.destinations[destination].as_ref();
+                        if !was_resting
+                            && fields.is_some_and(|fields| fields.rate_per_sec.is_some())
+                        {
+                            let before = subscription.slowed;
+                            let part = before.map_or(10_000, |slowed| slowed.part_at(until_us));
+                            subscription.slowed = Some(Slowed {
+                                part: (part / 2).max(100),
+                                since_us: until_us,
+                                next_us: before.map_or(until_us, |slowed| slowed.next_us),
+                            });
+                        }
                     }
                 }
             }
@@ -715,19 +782,36 @@ impl Model {
             .unwrap_or(&PLAIN);
         let attempts = self.messages[&key].attempts + u32::from(attempted);
         let too_many = attempted && attempts >= fields.attempts_max;
-        if too_many || (doubtful && fields.fail_in_doubt) {
-            self.counters[FAILED_FINAL] += 1;
-            return self.finish(key, OUTCOME_GIVEN_UP, step);
-        }
+        let in_doubt = doubtful && fields.fail_in_doubt;
+        let expiry_ms = self.messages[&key].accepted_ms + VALIDITY_MS;
+        let is_over = expiry_ms <= self.now_us / 1000;
         let queue = self.land(key);
-        let due_ms = if after_ms > 0 {
-            (self.now_us + after_ms * 1000).div_ceil(1000)
-        } else {
-            0
-        };
         let message = self.messages.get_mut(&key).expect("in flight");
         message.attempts = attempts;
         message.doubtful |= doubtful;
+        if too_many || in_doubt {
+            message.state = State::Dead;
+            let (due_ms, flags) = (self.now_us / 1000, u8::from(message.doubtful));
+            let reason = if in_doubt { 33 } else { 32 };
+            step.happened.returns.push(Return {
+                key,
+                reason,
+                attempts,
+                due_ms,
+                flags,
+            });
+            self.counters[FAILED_FINAL] += 1;
+            self.work[destination] -= 1;
+            self.dead.insert(key);
+            return self.trim_dead(step);
+        }
+        let due_ms = if after_ms > 0 && !is_over {
+            (self.now_us + after_ms * 1000)
+                .div_ceil(1000)
+                .min(expiry_ms)
+        } else {
+            0
+        };
         message.due_ms = due_ms;
         let flags = u8::from(message.doubtful);
         step.happened.returns.push(Return {
@@ -745,6 +829,57 @@ impl Model {
         } else {
             message.state = State::Waiting;
             queue.due.insert(key);
+        }
+    }
+
+    /// A time drawn by the shard: within the jitter around its doubled base.
+    fn back_off_ms(&self, key: Key, step: &Step) -> u64 {
+        let message = &self.messages[&key];
+        let whole_ms = (1000_u64 << message.attempts.min(20)).min(600_000);
+        let Some(&due_ms) = step.due_ms.get(&key) else {
+            return whole_ms;
+        };
+        let after_ms = due_ms.saturating_sub(self.now_us.div_ceil(1000));
+        let expiry_ms = message.accepted_ms + VALIDITY_MS;
+        let within = (whole_ms * 8 / 10..=whole_ms * 12 / 10 + 1).contains(&after_ms);
+        let ends = due_ms == expiry_ms || due_ms <= self.now_us / 1000;
+        assert!(
+            within || ends,
+            "tried again after {after_ms} ms, not {whole_ms}"
+        );
+        after_ms.max(1)
+    }
+
+    /// The oldest dead letters leave when there are too many.
+    fn trim_dead(&mut self, step: &mut Step) {
+        let most = self.memory.map_or(0, |memory| memory.dead_letters);
+        while self.dead.len() > most {
+            let key = self.dead.pop_first().expect("there are too many");
+            self.messages.remove(&key).expect("a dead letter");
+            step.happened.settled.push((OUTCOME_PURGED, key));
+        }
+    }
+
+    /// What the shard found without validity: it has to be, and to wait.
+    fn expire(&mut self, log: &LogRecord<'_>, step: &mut Step) {
+        let expired = log
+            .settled()
+            .filter(|(outcome, _)| *outcome == OUTCOME_EXPIRED);
+        for key in expired.flat_map(|(_, runs)| runs.flat_map(record::Run::keys)) {
+            let message = self.messages.remove(&key).expect("a message that waits");
+            let expiry_ms = message.accepted_ms + VALIDITY_MS;
+            assert!(expiry_ms <= self.now_us / 1000, "expired too early");
+            let queue = self.queues.get_mut(&message.queue).expect("a queue");
+            match message.state {
+                State::Waiting => assert!(queue.due.remove(&key)),
+                State::Timed => {
+                    queue.timed -= 1;
+                    self.timed.remove(&(message.due_ms * 1000, key));
+                }
+                other => panic!("{key:x} expired and was {other:?}"),
+            }
+            self.work[message.queue.0] -= 1;
+            step.happened.settled.push((OUTCOME_EXPIRED, key));
         }
     }
 
@@ -841,6 +976,9 @@ impl Model {
             .get_mut(&key)
             .expect("a message that is not settled");
         assert_eq!(message.state, State::Waiting, "state of {}", message.serial);
+        let expiry_ms = message.accepted_ms + VALIDITY_MS;
+        assert!(expiry_ms > now_us / 1000, "handed out without validity");
+        assert_eq!(delivered.expires_ms, expiry_ms, "end of validity");
         let (destination, tenant, sender) = message.queue;
         // The content is what the publisher sent.
         assert_eq!(delivered.tenant, entities::tenant_name(tenant));
@@ -893,11 +1031,21 @@ impl Model {
             dispatched_us: now_us,
         };
         client.in_flight.insert(delivered.delivery, slot);
-        client
+        let subscription = client
             .subscriptions
             .get_mut(&number)
-            .expect("a subscription")
-            .credit -= 1;
+            .expect("a subscription");
+        subscription.credit -= 1;
+        if let Some(slowed) = &mut subscription.slowed {
+            let fields = self.entities.destinations[destination].as_ref();
+            let whole = fields.and_then(|fields| fields.rate_per_sec);
+            let rate = whole.unwrap_or(f64::MAX) * slowed.part_at(now_us) as f64 / 10_000.0;
+            let interval_us = (1e6 / rate.max(1e-6)) as u64;
+            slowed.next_us = slowed.next_us.max(now_us).saturating_add(interval_us);
+            if slowed.part_at(now_us) >= 10_000 {
+                subscription.slowed = None;
+            }
+        }
     }
 
     fn check_scope(&self, destination: usize, tenant: usize) {
@@ -965,7 +1113,7 @@ impl Model {
         for client in self.connections.values().filter(|client| !client.parked) {
             for subscription in client.subscriptions.values() {
                 if subscription.destination == destination
-                    && subscription.rest_until_us <= self.now_us
+                    && subscription.ready_us() <= self.now_us
                     && subscription.credit > 0
                 {
                     most = most.max(rank(subscription));
@@ -979,7 +1127,7 @@ impl Model {
             "another destination's delivery"
         );
         assert!(!client.parked, "a parked connection");
-        assert!(subscription.rest_until_us <= self.now_us, "a gateway rests");
+        assert!(subscription.ready_us() <= self.now_us, "a gateway rests");
         assert!(
             subscription.credit > 0 && rank(subscription) == most,
             "most credit first, late ones last"
@@ -1078,13 +1226,13 @@ impl Model {
         }
         let in_flight: usize = self.in_flight.values().sum();
         assert_eq!(counters[12], in_flight as u64, "in flight");
-        let waiting = self.messages.len() - in_flight;
+        let waiting = self.messages.len() - in_flight - self.dead.len();
         assert_eq!(counters[11], waiting as u64, "waiting");
         // No batch leaves before its last message, so the oldest may be a settled one's time.
         let oldest = self
             .messages
             .values()
-            .next()
+            .find(|message| message.state != State::Dead)
             .map_or(0, |message| message.accepted_ms);
         assert_eq!(counters[15], oldest, "when the oldest was accepted");
     }

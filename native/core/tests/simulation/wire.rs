@@ -242,7 +242,7 @@ pub struct Effects<'a> {
     pub exchange: u64,
     pub boot_id: u32,
     pub wake_after_ms: u32,
-    pub counters: [u64; 16],
+    pub counters: [u64; 28],
     pub entries: Vec<Effect<'a>>,
 }
 

@@ -393,6 +393,7 @@ impl World {
                 5 => "not attempted",
                 16 => "disconnects",
                 17 => "lease ends",
+                32 | 33 => "died",
                 _ => "in doubt at a restart",
             };
             self.count(what, 1);
@@ -644,7 +645,12 @@ impl World {
             ..self.bounds
         };
         self.twin = self.profile.twin.then(|| self.recovered(small, &chunks));
-        self.model = Model::restart(&self.durable, &self.entities, self.now_us);
+        self.model = Model::restart(
+            &self.durable,
+            &self.entities,
+            NOTHING_REMEMBERED,
+            self.now_us,
+        );
         self.model.compare(&self.shard.messages());
     }
 
