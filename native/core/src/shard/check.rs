@@ -433,7 +433,8 @@ fn check_name(destination: &Destination, node: NodeId, owner: &Owner) {
             let expected = levels.get(usize::from(name.rank)).unwrap_or(tenant);
             assert_eq!(parent, Some(*expected), "parent of queue {node}");
             let mut found = Vec::new();
-            Destination::queue_name(*tenant, name.as_of(), &mut found);
+            let tenant = &destination.tenant(*tenant).name;
+            Destination::queue_name(tenant, name.as_of(), &mut found);
             destination.queues.get(found.as_slice())
         }
     };

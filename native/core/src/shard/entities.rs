@@ -307,9 +307,9 @@ impl Shard {
         let (tenant, sender) = (&name[..split], &name[split + 1..]);
         for place in 0..self.destinations.len() {
             let destination = &self.destinations[place];
-            let Some(&tenant) = destination.tenants.get(tenant) else {
+            if !destination.tenants.contains_key(tenant) {
                 continue;
-            };
+            }
             for level in 0..=limits::LEVEL_MAX {
                 let of = QueueOf {
                     level,
@@ -535,9 +535,10 @@ impl Shard {
         of: QueueOf<'_>,
     ) -> Result<(NodeId, NodeId), Code> {
         let place = place as usize;
-        let tenant_node = self.tenant_node(place, tenant);
-        Destination::queue_name(tenant_node, of, &mut self.name);
-        if let Some(&node) = self.destinations[place].queues.get(self.name.as_slice()) {
+        Destination::queue_name(tenant, of, &mut self.name);
+        let destination = &self.destinations[place];
+        if let Some(&node) = destination.queues.get(self.name.as_slice()) {
+            let tenant_node = destination.tenant_of(node).expect("a queue has its tenant");
             return Ok((tenant_node, node));
         }
         if self.counters.queues >= limits::QUEUES_PER_SHARD as u64 {
@@ -549,9 +550,8 @@ impl Shard {
             if self.counters.queues >= limits::QUEUES_PER_SHARD as u64 {
                 return Err(Code::TooManyQueues);
             }
-            // The sweep may have freed the tenant's node too.
-            let again = self.tenant_node(place, tenant);
-            Destination::queue_name(again, of, &mut self.name);
+            // The sweep used the buffer.
+            Destination::queue_name(tenant, of, &mut self.name);
         }
         let tenant_node = self.tenant_node(place, tenant);
         let node = self.add_queue(place, tenant_node, of);
@@ -634,7 +634,11 @@ impl Shard {
                     queue,
                 } => {
                     debug_assert!(queue.is_empty(), "a queue with messages was freed");
-                    Destination::queue_name(tenant, name.as_of(), &mut self.name);
+                    // Its tenant is freed after it, if at all.
+                    let Owner::Tenant(tenant) = &destination.owners[tenant as usize] else {
+                        unreachable!("queue {node} outlived its tenant");
+                    };
+                    Destination::queue_name(&tenant.name, name.as_of(), &mut self.name);
                     destination.queues.remove(self.name.as_slice());
                     self.counters.queues -= 1;
                 }

@@ -246,7 +246,6 @@ impl Shard {
         let options = message.parsed_options();
         let of = QueueOf::of(sender, &options);
         let destination = &self.destinations[place as usize];
-        let tenant = *destination.tenants.get(tenant)?;
         Destination::queue_name(tenant, of, &mut self.name);
         let queue = *destination.queues.get(self.name.as_slice())?;
         Some((place, queue))
