@@ -47,9 +47,12 @@ function pickLines(picks: readonly JsonObject[]): string {
   return lines.map(({ text, count }) => (count > 1 ? `${text}  × ${count}` : text)).join('\n');
 }
 
-/** set/tenant/sender, as far as they are named. */
-function nameOf({ set, tenant, sender }: JsonObject): string {
-  return [set, tenant, sender].filter((name) => name !== null && name !== '').join('/') || '(gone)';
+/** set/tenant/sender or set/tenant/#order key, as far as they are named; below the highest level with it. */
+function nameOf({ set, tenant, sender, orderKey, level }: JsonObject): string {
+  const key = typeof orderKey === 'string' ? `#${orderKey}` : sender;
+  const names = [set, tenant, key].filter((name) => name !== null && name !== '');
+  if (names.length === 0) return '(gone)';
+  return names.join('/') + (typeof level === 'number' && level > 0 ? ` level ${level}` : '');
 }
 
 function leadOf({ score }: JsonObject): string {

@@ -45,6 +45,8 @@ const explainSchema = z.looseObject({
       set: z.string(),
       tenant: z.string(),
       sender: z.string().nullable(),
+      orderKey: z.string().nullable(),
+      level: count,
       waiting: count,
       inFlight: count,
       eligible: z.boolean(),

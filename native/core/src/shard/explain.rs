@@ -60,12 +60,22 @@ impl Destination {
         text(out, set);
         out.push_str(r#","tenant":"#);
         text(out, tenant);
+        let (rank, ordered) = match &self.owners[queue as usize] {
+            Owner::Queue { name, .. } => (name.rank, name.ordered),
+            _ => (0, false),
+        };
+        let named = |out: &mut String, name: &[u8]| {
+            if name.is_empty() {
+                out.push_str("null");
+            } else {
+                text(out, name);
+            }
+        };
         out.push_str(r#","sender":"#);
-        if sender.is_empty() {
-            out.push_str("null");
-        } else {
-            text(out, sender);
-        }
+        named(out, if ordered { &[] } else { sender });
+        out.push_str(r#","orderKey":"#);
+        named(out, if ordered { sender } else { &[] });
+        let _ = write!(out, r#","level":{rank}"#);
     }
 
     fn write_queue(&self, out: &mut String, queue: NodeId, now_us: u64) {
@@ -100,6 +110,15 @@ impl Destination {
             let _ = write!(out, r#"{{"weight":{},"debt":"#, level.weight);
             number(out, level.debt);
             turn(out, level.tie);
+            if let Some(state) = level.level {
+                let _ = write!(
+                    out,
+                    r#","level":{{"rank":{},"floor":{},"lead":"#,
+                    state.rank, state.floor
+                );
+                number(out, state.lead);
+                out.push('}');
+            }
             out.push('}');
         }
         out.push_str("]}");
