@@ -46,6 +46,11 @@ export class InputQueue {
     return this.#fullBytes + this.#open.input.bytes;
   }
 
+  /** Whether an entry of that many bytes fits below the bound. */
+  hasRoom(bytes: number): boolean {
+    return this.bytes + ENTRY_HEADER_BYTES + bytes <= LIMITS.inputBytes;
+  }
+
   append(op: InputOp, connection: number, bytes?: Uint8Array): void {
     const { input } = this.#open;
     const more = ENTRY_HEADER_BYTES + (bytes?.length ?? 0);
@@ -55,7 +60,7 @@ export class InputQueue {
 
   /** A client frame; false when too much waits, then nothing was taken. */
   appendFrame(connection: number, frame: Uint8Array): boolean {
-    if (this.bytes + ENTRY_HEADER_BYTES + frame.length > LIMITS.inputBytes) return false;
+    if (!this.hasRoom(frame.length)) return false;
     this.append(INPUT_OP.frame, connection, frame);
     const { windows } = this.#open;
     windows.set(connection, (windows.get(connection) ?? 0) + frame.length);

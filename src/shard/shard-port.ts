@@ -54,6 +54,8 @@ interface Request {
 }
 
 const OUTPUT_FIRST_BYTES = 256 * 1024;
+/** Told to a caller that met a full input. */
+const RETRY_AFTER_MS = 200;
 /** The core tells calls from connections by the highest bit. */
 const REQUEST_ID_MAX = 0x7fff_ffff;
 const utf8 = new TextDecoder();
@@ -147,9 +149,11 @@ export class ShardPort {
   /**
    * One of the operations that are answered with a daemon frame; resolves with a copy of its bytes.
    *
-   * @throws FairleadError goingAway when the port is closed before or meanwhile
+   * @throws FairleadError overloaded when too much waits: nothing was taken; goingAway when the port
+   *   is closed before or meanwhile
    */
   call(op: number, body: Uint8Array): Promise<Uint8Array> {
+    if (!this.#queue.hasRoom(body.length)) return Promise.reject(inputFull());
     return this.#ask(op, body, EFFECT_OP.replyFrame, (frame) => frame.slice());
   }
 
@@ -342,6 +346,11 @@ function emptyHeader(): Uint8Array {
   const header = new Uint8Array(EFFECTS_HEADER_BYTES);
   new DataView(header.buffer).setUint32(0, EFFECTS_MAGIC, true);
   return header;
+}
+
+function inputFull(): FairleadError {
+  const details = { retryAfterMs: RETRY_AFTER_MS };
+  return new FairleadError('overloaded', 'The shard has too much unread input.', details);
 }
 
 function asError(error: unknown): Error {

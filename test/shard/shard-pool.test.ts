@@ -1,5 +1,7 @@
 // The pool's mechanics with a worker that misbehaves on purpose.
 import t from 'tap';
+import { FairleadError } from '../../src/errors.ts';
+import { LIMITS } from '../../src/limits.ts';
 import { INPUT_OP } from '../../src/protocol/exchange.ts';
 import { type Opened, openPool } from '../support/shard-harness.ts';
 
@@ -52,6 +54,21 @@ t.test('buffers that come back are used again, and a larger one is kept', async 
   for (let round = 0; round < 5; round += 1) await Promise.all(await requests(opened, 1));
   t.equal(port(opened).exchanges, 5);
   await opened.pool.close();
+});
+
+t.test('calls are refused while too much waits', async (t) => {
+  const opened = await open(t, 'frame');
+  const body = new Uint8Array(LIMITS.frameBytes);
+  const most = Math.floor(LIMITS.inputBytes / (body.length + 12));
+  const taken = Array.from({ length: most }, () => port(opened).call(INPUT_OP.call, body));
+  const refusal = new FairleadError('overloaded', 'The shard has too much unread input.', {
+    retryAfterMs: 200,
+  });
+  await t.rejects(port(opened).call(INPUT_OP.call, body), refusal);
+  await Promise.all(taken);
+  await port(opened).call(INPUT_OP.call, body);
+  await opened.pool.close();
+  t.strictSame(opened.fatal, []);
 });
 
 t.test('a call is answered with the bytes of a frame, a request with text', async (t) => {
