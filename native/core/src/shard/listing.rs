@@ -27,7 +27,7 @@ pub struct Filter {
 
 #[derive(Debug)]
 pub enum Mode {
-    /// Messages of these statuses (bits; 0: all) accepted in this time.
+    /// Messages of these statuses (bits; 0: all) accepted from one time up to, and without, another.
     Messages {
         statuses: u32,
         from_ms: u64,
@@ -107,7 +107,7 @@ impl Listing {
                 self.scan(shard, room, looks, |state, accepted_ms| {
                     let bit = 1_u32 << status_of_state(state);
                     (statuses == 0 || statuses & bit != 0)
-                        && (from_ms..=to_ms).contains(&accepted_ms)
+                        && (from_ms..to_ms).contains(&accepted_ms)
                 });
             }
             Mode::DeadLetters | Mode::Replay | Mode::Purge => self.scan_dead(shard, left, looks),
