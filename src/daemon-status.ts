@@ -12,6 +12,28 @@ export interface StatusParts {
   readonly ingress: Ingress | undefined;
 }
 
+/** Counters that say how a shard is now. */
+const SHARD_NOW = [
+  'waiting',
+  'scheduled',
+  'inFlight',
+  'deadLetters',
+  'queues',
+  'endedBytes',
+  'idempotencyKeys',
+] as const;
+/** Those that say what happened since its start. */
+const SHARD_SINCE_START = [
+  'expired',
+  'cancelled',
+  'undelivered',
+  'repeated',
+  'deadLettersDropped',
+  'acceptedThenExpired',
+  'refusedByTime',
+  'refusedWouldHaveMadeIt',
+] as const;
+
 export async function daemonStatus({
   config,
   version,
@@ -26,13 +48,12 @@ export async function daemonStatus({
     connections: ingress?.connections.size ?? 0,
     connectionsParked: ingress?.connections.parked ?? 0,
     shards: ports.map(({ shard, counters, flushes }) => {
-      const { waiting, inFlight, queues, logBytes, oldestAcceptedMs } = counters;
+      const { logBytes, oldestAcceptedMs } = counters;
       const flush = flushes.snapshot();
       return {
         shard,
-        waiting,
-        inFlight,
-        queues,
+        ...pick(counters, SHARD_NOW),
+        ...pick(counters, SHARD_SINCE_START),
         oldestAcceptedMs: oldestAcceptedMs === 0 ? null : oldestAcceptedMs,
         journalBytes: logBytes,
         flushMs: flush.count === 0 ? null : (1_000 * flush.sumSeconds) / flush.count,
@@ -40,6 +61,10 @@ export async function daemonStatus({
       };
     }),
   };
+}
+
+function pick<K extends string>(from: Readonly<Record<K, number>>, names: readonly K[]): object {
+  return Object.fromEntries(names.map((name) => [name, from[name]]));
 }
 
 /** Upper bound of the bucket that holds the 99th of 100 flushes; null before the first, or above all. */

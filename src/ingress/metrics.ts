@@ -1,9 +1,10 @@
-/** All metrics of the daemon: names, help and where each number comes from. */
+/** All metrics of the daemon: names, help and where each number comes from; those of counters are in message-metrics.ts. */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Logger } from '../base/logger.ts';
 import { errorName } from '../errors.ts';
 import { type Counters, encodeStats, INPUT_OP } from '../protocol/exchange.ts';
 import { BOUNDS } from './bounds.ts';
+import { messageMetrics } from './message-metrics.ts';
 import {
   type Histogram,
   histogramSamples,
@@ -37,15 +38,6 @@ export interface MetricsOptions {
   readonly nowMs?: () => number;
 }
 
-const SETTLED = [
-  ['sent', 'settledSent'],
-  ['delivered', 'settledDelivered'],
-  ['retry', 'settledRetry'],
-  ['failed', 'settledFailed'],
-  ['throttled', 'settledThrottled'],
-  ['not_attempted', 'settledNotAttempted'],
-] as const;
-
 export class Metrics {
   readonly #options: MetricsOptions;
   readonly #loopDelay: IntervalHistogram;
@@ -66,7 +58,12 @@ export class Metrics {
     const answers = await this.#stats();
     return [
       gauge('fairlead_info', 'The version that runs.', [{ labels: { version }, value: 1 }]),
-      ...this.#messages(),
+      ...messageMetrics((name) => this.#sum(name)),
+      single(
+        'fairlead_oldest_message_age_seconds',
+        'Age of the oldest message that waits; 0 when none does.',
+        this.#oldestAgeSec(),
+      ),
       counter(
         'fairlead_messages_refused_total',
         'Messages refused at admission, by error code.',
@@ -109,39 +106,6 @@ export class Metrics {
 
   #sum(name: keyof Counters): number {
     return this.#options.shards.reduce((sum, { counters }) => sum + counters[name], 0);
-  }
-
-  #messages(): MetricFamily[] {
-    const total = (name: string, help: string, from: keyof Counters): MetricFamily =>
-      counter(name, help, [{ value: this.#sum(from) }]);
-    return [
-      total('fairlead_messages_accepted_total', 'Messages accepted.', 'accepted'),
-      total('fairlead_messages_delivered_total', 'Deliveries handed out.', 'delivered'),
-      counter(
-        'fairlead_messages_settled_total',
-        'Deliveries settled, by outcome.',
-        SETTLED.map(([outcome, from]) => ({ labels: { outcome }, value: this.#sum(from) })),
-      ),
-      total(
-        'fairlead_messages_returned_total',
-        'Deliveries returned by a disconnect or the end of a lease.',
-        'returned',
-      ),
-      total(
-        'fairlead_messages_given_up_total',
-        'Messages failed for good after too many attempts or in doubt.',
-        'failedFinal',
-      ),
-      single('fairlead_messages_waiting', 'Messages that wait.', this.#sum('waiting')),
-      single('fairlead_messages_in_flight', 'Messages handed out.', this.#sum('inFlight')),
-      single('fairlead_queues', 'Queues that hold messages.', this.#sum('queues')),
-      single('fairlead_log_bytes', 'Journal log since the checkpoint.', this.#sum('logBytes')),
-      single(
-        'fairlead_oldest_message_age_seconds',
-        'Age of the oldest message that waits; 0 when none does.',
-        this.#oldestAgeSec(),
-      ),
-    ];
   }
 
   #oldestAgeSec(): number {

@@ -86,6 +86,21 @@ async function collect(t: Test, shards: readonly ShardMeter[]): Promise<Map<stri
   return parse(encodeMetrics(await metrics.collect()));
 }
 
+t.test('every counter of a shard has a metric of its own', async (t) => {
+  const numbers = Object.fromEntries(COUNTER_NAMES.map((name, at) => [name, 1000 + at]));
+  const series = await collect(t, [meter(numbers, { tenants: [], refused: {} })]);
+  // These are told otherwise: by code, by age.
+  const others = ['refused', 'oldestAcceptedMs'];
+  for (const name of COUNTER_NAMES.filter((name) => !others.includes(name))) {
+    const found = [...series].filter(
+      ([key, value]) => value === numbers[name] && !key.includes('tenant'),
+    );
+    t.equal(found.length, 1, `${name}: ${found}`);
+  }
+  t.equal(series.get('fairlead_dead_letters'), numbers.deadLetters);
+  t.equal(series.get('fairlead_messages_expired_total'), numbers.expired);
+});
+
 t.test('label values and help are escaped', async (t) => {
   const text = encodeMetrics([
     {
