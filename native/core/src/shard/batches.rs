@@ -292,6 +292,11 @@ impl Cells {
         }
     }
 
+    pub fn cost(&self, index: u16) -> u32 {
+        let cost = self.costs.get(usize::from(index)).copied();
+        cost.map_or(1, u32::from)
+    }
+
     /// What a message in the batch being filled counts as, in the units of `Batch::body_bytes`.
     #[inline]
     pub fn body_bytes(&self, index: u16) -> u64 {
@@ -343,13 +348,36 @@ impl Batches {
         removed
     }
 
+    /// State of a message, also of the batch that is being filled: that is not in the table yet, and
+    /// nothing of it has ended.
+    fn state_or_open(&self, open: Option<u64>, key: Key) -> u8 {
+        match self.get(batch_of(key)) {
+            Some(batch) => batch.state(index_of(key)),
+            None if open == Some(batch_of(key)) => WAITING,
+            None => GONE,
+        }
+    }
+
+    /// Whether an entry of a queue stands for a message that waits.
+    pub fn waits(&self, open: Option<u64>, key: Key) -> bool {
+        self.state_or_open(open, key) == WAITING
+    }
+
+    /// Whether a timer is of a message that has not ended.
+    pub fn lives(&self, open: Option<u64>, key: Key) -> bool {
+        is_live(self.state_or_open(open, key))
+    }
+
     pub fn len(&self) -> usize {
         self.map.len()
     }
 
     /// A batch has messages that wait again, though it had none: dead letters that were replayed.
     pub fn waits_again(&mut self, number: u64) {
-        self.waiting.push_front(number);
+        let place = self.waiting.partition_point(|&other| other < number);
+        if self.waiting.get(place) != Some(&number) {
+            self.waiting.insert(place, number);
+        }
     }
 
     /// When the oldest message that waits or is in flight was accepted; 0 when there is none.

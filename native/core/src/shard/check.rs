@@ -160,6 +160,14 @@ impl Shard {
             let state = self.state(key);
             assert_ne!(state, GONE, "{key:x} is gone and something is kept of it");
             assert!(!extra.is_empty(), "an extra of {key:x} says nothing");
+            let replayed = batches::is_live(state) && extra.flags & super::REPLAYED != 0;
+            if state != DEAD {
+                assert_eq!(
+                    replayed,
+                    self.replayed.contains_key(&key),
+                    "validity of {key:x}"
+                );
+            }
             if matches!(state, WAITING | IN_FLIGHT | TIMED) {
                 assert_eq!(state == TIMED, extra.detail > 0, "time of {key:x}");
             }
@@ -328,7 +336,7 @@ impl Shard {
             assert!(asked, "{} needs a wake at {at_us}", destination.name);
         }
         for consumer in &destination.consumers {
-            let rest_us = consumer.rest_until_us;
+            let rest_us = consumer.ready_us();
             let asked = wake_us.iter().any(|&wake_us| wake_us <= rest_us);
             assert!(
                 rest_us <= now_us || asked,
@@ -386,6 +394,17 @@ impl Shard {
                 assert_eq!(ended, once.contains(&key), "the end of record {key:x}");
             }
         }
+        let records: u64 = self
+            .batches
+            .iter()
+            .flat_map(|(_, batch)| &batch.records)
+            .filter(|record| record.live == 0)
+            .map(|record| u64::from(record.bytes))
+            .sum();
+        let extras = self.extras.keys();
+        let extras = extras.filter(|&&key| !batches::is_live(self.state(key)));
+        let expected = records + extras.count() as u64 * super::end::EXTRA_BYTES;
+        assert_eq!(self.ended_bytes, expected, "bytes of what is remembered");
         let bytes: u64 = self
             .destinations
             .iter()

@@ -4,8 +4,9 @@
 
 use super::batches::{self, DEAD, Key};
 use super::end::PURGED;
+use super::timers::{Kind, Timer};
 use super::{
-    Extra, REASON_DEAD_ATTEMPTS, REASON_DEAD_IN_DOUBT, REASON_REPLAYED, REPLAYED, Shard,
+    DOUBTFUL, Extra, REASON_DEAD_ATTEMPTS, REASON_DEAD_IN_DOUBT, REASON_REPLAYED, REPLAYED, Shard,
     batches::WAITING,
 };
 use crate::record;
@@ -70,6 +71,21 @@ impl Shard {
         );
     }
 
+    /// The validity of a replayed message, also at recovery. Any timer it had before is old: its queue
+    /// may have been freed meanwhile.
+    pub(super) fn begin_validity(&mut self, key: Key, place: u32, queue: NodeId, own_ms: u64) {
+        let now_ms = self.now_us / 1000;
+        let validity_ms = self.destinations[place as usize].fields.validity_ms;
+        let expires_ms = if own_ms > now_ms {
+            own_ms
+        } else {
+            now_ms.saturating_add(validity_ms)
+        };
+        let timer = Timer::new(expires_ms, Kind::Expiry, key, place, queue);
+        self.timers.push(timer);
+        self.replayed.insert(key, timer);
+    }
+
     /// Ends a dead letter for good; false: it is none.
     pub(super) fn purge_one(&mut self, key: Key) -> bool {
         if self.dead.remove(&key).is_none() {
@@ -80,9 +96,9 @@ impl Shard {
         true
     }
 
-    /// A dead letter goes to its place in its queue again, its attempts forgotten, its validity its
-    /// destination's from now on if that is over.
-    pub(super) fn replay_one(&mut self, key: Key, place: u32, queue: NodeId) {
+    /// A dead letter goes to its place in its queue again, its attempts forgotten. Its validity is its
+    /// destination's from now on, unless its own (0: none) ends later than now.
+    pub(super) fn replay_one(&mut self, key: Key, place: u32, queue: NodeId, own_expires_ms: u64) {
         self.dead.remove(&key);
         self.counters.dead_letters = self.dead.len() as u64;
         let (number, index) = (batches::batch_of(key), batches::index_of(key));
@@ -91,20 +107,17 @@ impl Shard {
             .get_mut(number)
             .expect("a dead letter has its batch");
         batch.dead -= 1;
-        // Asked for by hand, it does not expire at once. A timer that still runs stays.
-        let flags = batch.flags(index) & (batches::OWN_EXPIRY | batches::OVERDUE);
-        let has_timer = flags == batches::OWN_EXPIRY;
+        // Asked for by hand, it does not expire at once.
         batch.clear_flag(index, batches::OVERDUE);
         batch.set_flag(index, batches::OWN_EXPIRY);
         let bytes = batch.body_bytes(index);
         let waits_again = batch.live == batch.dead + 1;
-        let validity_ms = self.destinations[place as usize].fields.validity_ms;
-        let expires_ms = (self.now_us / 1000).saturating_add(validity_ms);
         if waits_again {
             self.batches.waits_again(number);
         }
+        let doubt = self.extras.get(&key).map_or(0, |extra| extra.flags) & DOUBTFUL;
         let extra = Extra {
-            flags: REPLAYED,
+            flags: REPLAYED | doubt,
             ..Extra::default()
         };
         self.extras.insert(key, extra);
@@ -113,14 +126,12 @@ impl Shard {
             reason: REASON_REPLAYED,
             attempts: 0,
             due_ms: 0,
-            flags: REPLAYED,
+            flags: extra.flags,
         });
         self.enter(place, queue, bytes);
         self.counters.waiting += 1;
         self.set_state(key, WAITING);
-        if !has_timer {
-            self.push_expiry(expires_ms, key, place, queue);
-        }
+        self.begin_validity(key, place, queue, own_expires_ms);
         self.requeue(place, queue, key);
         self.list(place);
     }

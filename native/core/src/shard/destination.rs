@@ -133,14 +133,17 @@ impl Queue {
 
     /// Entries in no order, of messages that ended too.
     pub fn entries(&self) -> impl Iterator<Item = Key> {
-        let returned = self.returned.iter().map(|entry| entry.0);
-        self.fresh.iter().copied().chain(returned)
+        self.in_order().chain(self.out_of_order())
     }
 
-    /// Oldest of the messages that came in order, and of those that did not.
-    pub fn oldest(&self) -> [Option<Key>; 2] {
-        let returned = self.returned.peek().map(|entry| entry.0);
-        [self.fresh.front().copied(), returned]
+    /// Entries that came in order of acceptance, of messages that ended too.
+    pub fn in_order(&self) -> impl Iterator<Item = Key> {
+        self.fresh.iter().copied()
+    }
+
+    /// The others, in no order.
+    pub fn out_of_order(&self) -> impl Iterator<Item = Key> {
+        self.returned.iter().map(|entry| entry.0)
     }
 
     /// Memory it holds, bytes.

@@ -147,15 +147,15 @@ impl Shard {
         for passed in 0.. {
             let batches = &self.batches;
             let destination = &mut self.destinations[place as usize];
-            let key = destination.queue_mut(queue).pop(|key| {
-                batches
-                    .get(batches::batch_of(key))
-                    .is_some_and(|batch| batch.state(batches::index_of(key)) == WAITING)
-            });
+            let key = destination
+                .queue_mut(queue)
+                .pop(|key| batches.waits(None, key));
             let key = key.expect("the tree picks only queues with a due message");
-            if destination.queue_mut(queue).costed {
-                self.tell_head_cost(place, queue);
-            }
+            let next_cost = if destination.queue_mut(queue).costed {
+                self.tell_head_cost(place, queue)
+            } else {
+                1
+            };
             if !self.is_over(place, key) {
                 return Some(key);
             }
@@ -164,8 +164,12 @@ impl Shard {
             self.leave(place, queue, key);
             self.end(key, OUTCOME_EXPIRED);
             let destination = &mut self.destinations[place as usize];
-            // The one that was picked stood for this one; the next is taken in its place.
-            if passed >= EXPIRED_PER_PICK || destination.tree.due(queue) == 0 {
+            // The one that was picked stood for this one; the next is taken in its place if it costs
+            // the same.
+            if passed >= EXPIRED_PER_PICK
+                || destination.tree.due(queue) == 0
+                || next_cost != picked.charge.cost
+            {
                 destination.tree.refund(queue, picked.charge, self.now_us);
                 return None;
             }

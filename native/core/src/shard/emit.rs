@@ -185,6 +185,9 @@ impl Shard {
     }
 
     fn expires_ms(&self, handed: &Handed, message: &BatchMessage<'_>) -> u64 {
+        if let Some(timer) = self.replayed.get(&handed.key) {
+            return timer.at_ms();
+        }
         if message.flags & MESSAGE_OPTIONS != 0 {
             let own_ms = message.options().expires_ms;
             if own_ms > 0 {

@@ -7,7 +7,8 @@ use super::batches::{
     self, CANCELLED, DEAD, DELIVERED, EXPIRED, FAILED, GIVEN_UP, IN_FLIGHT, Key, OVERDUE,
     OWN_EXPIRY, SCHEDULED, SENT, TIMED, UNDELIVERED, WAITING,
 };
-use super::timers::Kind;
+use super::destination::Owner;
+use super::timers::{Kind, Timer};
 use super::{
     OUTCOME_CANCELLED, OUTCOME_EXPIRED, OUTCOME_PURGED, OUTCOME_UNDELIVERED, SETTLED_OUTCOMES,
     Shard,
@@ -20,7 +21,7 @@ use crate::tree::NodeId;
 /// Records forgotten in one exchange: 500 deletes block the store's writer for 0.1–0.2 ms.
 const FORGET_PER_STEP: usize = 2048;
 /// What a message that has an `Extra` counts for among the remembered bytes.
-const EXTRA_BYTES: u64 = 48;
+pub const EXTRA_BYTES: u64 = 48;
 
 /// A record whose messages have all ended.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +106,9 @@ impl Shard {
         if has_timer {
             self.drop_timer();
         }
+        if !self.replayed.is_empty() {
+            self.replayed.remove(&key);
+        }
         if !self.extras.is_empty()
             && let Some(extra) = self.extras.get_mut(&key)
         {
@@ -121,12 +125,8 @@ impl Shard {
 
     /// A timer of a message that ended is left behind.
     pub(super) fn drop_timer(&mut self) {
-        let batches = &self.batches;
-        self.timers.drop_one(|key| {
-            batches
-                .get(batches::batch_of(key))
-                .is_some_and(|batch| batches::is_live(batch.state(batches::index_of(key))))
-        });
+        let (batches, open) = (&self.batches, self.open.as_ref().map(|open| open.number));
+        self.timers.drop_one(|key| batches.lives(open, key));
     }
 
     /// Its bytes no longer count for queue and tenant.
@@ -168,13 +168,10 @@ impl Shard {
             WAITING => {
                 destination.tree.dequeue(queue, 1, now_us);
                 // It counts as waiting until its state is changed, which the caller does now.
-                let batches = &self.batches;
-                destination.queue_mut(queue).drop_one(|other| {
-                    other != key
-                        && batches
-                            .get(batches::batch_of(other))
-                            .is_some_and(|batch| batch.state(batches::index_of(other)) == WAITING)
-                });
+                let (batches, open) = (&self.batches, self.open.as_ref().map(|open| open.number));
+                destination
+                    .queue_mut(queue)
+                    .drop_one(|other| other != key && batches.waits(open, other));
             }
             TIMED | SCHEDULED => {
                 destination.tree.unhold(queue);
@@ -249,6 +246,7 @@ impl Shard {
                     due += 1;
                     self.now_due(place, queue, key);
                 }
+                (Kind::Expiry, _) if self.is_old_expiry(&timer) => self.timers.stale_popped(),
                 (Kind::Expiry, WAITING | TIMED | SCHEDULED) => {
                     let batch = self.batches.get_mut(batches::batch_of(key));
                     batch
@@ -266,6 +264,13 @@ impl Shard {
             }
         }
         // Others may be due: the next exchange follows at once, as the heap says.
+    }
+
+    /// Whether the validity of a dead letter that was replayed meanwhile was to end here: it began anew,
+    /// and its queue may be another.
+    fn is_old_expiry(&self, timer: &Timer) -> bool {
+        let own = self.replayed.get(&timer.key);
+        own.is_some_and(|own| own != timer)
     }
 
     fn now_due(&mut self, place: u32, queue: NodeId, key: Key) {
@@ -355,26 +360,38 @@ impl Shard {
         }
     }
 
+    fn accepted_ms(&self, key: Key) -> Option<u64> {
+        let batch = self.batches.get(batches::batch_of(key))?;
+        Some(batch.accepted_ms)
+    }
+
     /// Looks at the oldest messages of a queue: those without validity end. No timer does it for
-    /// messages with their destination's validity; a pick looks as well.
+    /// messages with their destination's validity; a pick looks as well. Each message looked at takes
+    /// one of `budget`.
     pub(super) fn expire_oldest(&mut self, place: u32, queue: NodeId, budget: &mut usize) {
-        while *budget > 0 {
-            let destination = &mut self.destinations[place as usize];
-            let batches = &self.batches;
-            let entry = destination.queue_mut(queue);
-            let waits = |key: Key| {
-                batches
-                    .get(batches::batch_of(key))
-                    .is_some_and(|batch| batch.state(batches::index_of(key)) == WAITING)
-            };
-            let _ = entry.peek(waits);
-            let over = entry
-                .oldest()
-                .into_iter()
-                .flatten()
-                .find(|&key| waits(key) && self.is_over(place, key));
-            let Some(key) = over else { return };
+        let destination = &self.destinations[place as usize];
+        let Owner::Queue { queue: entry, .. } = &destination.owners[queue as usize] else {
+            return;
+        };
+        let validity_ms = destination.fields.validity_ms;
+        let Some(before_ms) = (self.now_us / 1000).checked_sub(validity_ms) else {
+            return;
+        };
+        let mut over = Vec::new();
+        // In order of acceptance, so the first that is too young ends the look.
+        for key in entry.in_order() {
+            if *budget == 0 || self.accepted_ms(key).is_some_and(|at_ms| at_ms > before_ms) {
+                break;
+            }
             *budget -= 1;
+            over.push(key);
+        }
+        for key in entry.out_of_order().take(*budget) {
+            *budget -= 1;
+            over.push(key);
+        }
+        over.retain(|&key| self.state_of(key) == WAITING && self.is_over(place, key));
+        for key in over {
             self.end_waiting(place, queue, key, OUTCOME_EXPIRED);
         }
     }

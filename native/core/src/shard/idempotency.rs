@@ -83,8 +83,8 @@ impl Shard {
             .put_with(&key, |out| write_keys_record(out, &open.keys));
     }
 
-    /// Hours that left the window go, in small steps.
-    pub(super) fn forget_keys(&mut self) {
+    /// Keys of hours that left the window are unknown from now on.
+    pub(super) fn forget_hours(&mut self) {
         let now_hour = self.now_us / 1000 / HOUR_MS;
         let known = &mut self.idempotency;
         while let Some(first) = known.hours.front() {
@@ -103,6 +103,11 @@ impl Shard {
             let first = next.unwrap_or(self.next_batch);
             known.table.forget_below(batches::key(first, 0));
         }
+    }
+
+    /// What is forgotten leaves memory and disk, in small steps.
+    pub(super) fn forget_keys(&mut self) {
+        let known = &mut self.idempotency;
         known.table.sweep(SLOTS_PER_STEP);
         let keep = known.deleting.len().saturating_sub(DELETES_PER_STEP);
         for (hour, batch) in known.deleting.drain(keep..) {

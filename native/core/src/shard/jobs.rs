@@ -52,6 +52,7 @@ pub struct Redacting {
 
 impl Redacting {
     fn checked(&mut self, shard: &Shard, message: Option<&Message>) {
+        self.record = None;
         let Some(message) = message else {
             self.error = Some("messageNotFound");
             return;
@@ -120,7 +121,10 @@ impl Job {
             Task::List(listing) => listing.next(shard, left, looks),
             Task::Find {
                 trace: Some(trace), ..
-            } if self.taken == self.keys.len() => trace.next(left, looks),
+            } if self.taken == self.keys.len() => {
+                let (deleted, committed) = (shard.checkpoint.deleted, shard.committed_log);
+                trace.next(deleted, committed, left, looks);
+            }
             Task::Redact(redacting) if self.taken == self.keys.len() => {
                 looks.extend(redacting.record.map(Look::Record));
             }
@@ -139,17 +143,8 @@ impl Job {
         if let Task::List(listing) = &mut self.task {
             return listing.take(shard, &self.tenant, found);
         }
-        if let Task::Redact(redacting) = &mut self.task
-            && let Found::Record(first, bytes) = &found
-        {
-            return redacting.rewrite(shard, *first, bytes);
-        }
-        if let Task::Find {
-            trace: Some(trace), ..
-        } = &mut self.task
-            && let Found::Log(bytes) = &found
-        {
-            return trace.take(bytes);
+        if self.taken == self.keys.len() {
+            return self.take_more(shard, &found);
         }
         let index = self.taken as u32;
         self.taken += 1;
@@ -181,12 +176,36 @@ impl Job {
         }
     }
 
-    pub fn is_done(&self, shard: &Shard) -> bool {
+    /// What was asked for after all messages were seen.
+    fn take_more(&mut self, shard: &mut Shard, found: &Found) {
+        match (&mut self.task, found) {
+            (Task::Redact(redacting), Found::Record(first, bytes)) => {
+                redacting.rewrite(shard, *first, bytes);
+            }
+            // Forgotten meanwhile.
+            (Task::Redact(redacting), _) => redacting.checked(shard, None),
+            (
+                Task::Find {
+                    trace: Some(trace), ..
+                },
+                Found::Log(bytes),
+            ) => trace.take(bytes),
+            (
+                Task::Find {
+                    trace: Some(trace), ..
+                },
+                _,
+            ) => trace.miss(),
+            _ => {}
+        }
+    }
+
+    pub fn is_done(&self) -> bool {
         match &self.task {
             Task::List(listing) => listing.is_done(),
             Task::Find {
                 trace: Some(trace), ..
-            } => self.taken == self.keys.len() && trace.is_done(shard),
+            } => self.taken == self.keys.len() && trace.is_done(),
             Task::Redact(redacting) => self.taken == self.keys.len() && redacting.record.is_none(),
             _ => self.taken == self.keys.len(),
         }
@@ -292,7 +311,8 @@ impl Shard {
         let Ok((_, queue)) = self.queue_node(place, tenant, of) else {
             return false;
         };
-        self.replay_one(message.key, place, queue);
+        let own_expires_ms = options.expires_ms;
+        self.replay_one(message.key, place, queue, own_expires_ms);
         true
     }
 

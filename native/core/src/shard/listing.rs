@@ -4,9 +4,11 @@
 use super::batches::{self, Key};
 use super::lookup::{Found, Look};
 use super::message_json::status_of_state;
+use super::timers::Kind;
 use super::{OUTCOME_CANCELLED, Shard};
 use crate::record::{BatchRecord, redact_record};
 use crate::tree::NodeId;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// Cells looked at in one exchange, and messages or records read for one page.
@@ -321,43 +323,44 @@ impl Shard {
     /// Cancels messages that wait in queues of these names, up to a bound. The queues are looked for
     /// each time: nodes of empty ones are freed and used again.
     fn cancel_some(&mut self, filter: &Filter) -> usize {
-        let mut cancelled = 0;
-        for (place, queue) in self.queues_of(filter) {
-            if cancelled == CANCELS_PER_STEP {
-                break;
-            }
-            for key in self.keys_in(place, queue, CANCELS_PER_STEP - cancelled) {
-                self.end_waiting(place, queue, key, OUTCOME_CANCELLED);
-                cancelled += 1;
-            }
+        let queues = self.queues_of(filter);
+        let mut found = Vec::new();
+        for &(place, queue) in &queues {
+            let left = CANCELS_PER_STEP - found.len();
+            let waiting = self.keys_in(place, queue).take(left);
+            found.extend(waiting.map(|key| (place, queue, key)));
         }
-        cancelled
+        let left = CANCELS_PER_STEP - found.len();
+        let queues: HashSet<(u32, NodeId)> = queues.into_iter().collect();
+        let timed = self.timers.entries().filter(|timer| {
+            let waits = || {
+                matches!(
+                    self.state_of(timer.key),
+                    batches::TIMED | batches::SCHEDULED
+                )
+            };
+            timer.kind() == Kind::Due && queues.contains(&(timer.place, timer.queue)) && waits()
+        });
+        found.extend(
+            timed
+                .take(left)
+                .map(|timer| (timer.place, timer.queue, timer.key)),
+        );
+        for &(place, queue, key) in &found {
+            self.end_waiting(place, queue, key, OUTCOME_CANCELLED);
+        }
+        found.len()
     }
 
-    /// Up to `limit` messages that wait in a queue or, of that queue, for a time.
-    fn keys_in(&self, place: u32, queue: NodeId, limit: usize) -> Vec<Key> {
-        let destination = &self.destinations[place as usize];
-        let super::destination::Owner::Queue { queue: entry, .. } =
-            &destination.owners[queue as usize]
-        else {
-            return Vec::new();
+    /// Messages that wait in a queue.
+    fn keys_in(&self, place: u32, queue: NodeId) -> impl Iterator<Item = Key> {
+        let owner = &self.destinations[place as usize].owners[queue as usize];
+        let entries = match owner {
+            super::destination::Owner::Queue { queue, .. } => Some(queue.entries()),
+            _ => None,
         };
-        let mut keys: Vec<Key> = entry
-            .entries()
-            .filter(|&key| self.state_of(key) == batches::WAITING)
-            .take(limit)
-            .collect();
-        if keys.len() < limit && destination.tree.waiting(queue) > destination.tree.due(queue) {
-            let timed = self.timers.entries().filter(|timer| {
-                let state = self.state_of(timer.key);
-                timer.place == place
-                    && timer.queue == queue
-                    && timer.kind() == super::timers::Kind::Due
-                    && matches!(state, batches::TIMED | batches::SCHEDULED)
-            });
-            keys.extend(timed.map(|timer| timer.key).take(limit - keys.len()));
-        }
-        keys
+        let entries = entries.into_iter().flatten();
+        entries.filter(|&key| self.state_of(key) == batches::WAITING)
     }
 
     /// Stores another value for a record; false: it was changed in this exchange already, and the

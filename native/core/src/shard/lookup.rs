@@ -109,7 +109,7 @@ impl Shard {
                 let what = found.next().unwrap_or(Found::Nothing);
                 job.take(self, what);
             }
-            if job.is_done(self) {
+            if job.is_done() {
                 self.jobs.ids -= job.ids();
                 job.answer(self);
             } else {

@@ -147,7 +147,9 @@ impl Shard {
         let validity_ms = place.map_or(0, |&place| {
             self.destinations[place as usize].fields.validity_ms
         });
-        let expires_ms = if options.expires_ms > 0 {
+        let expires_ms = if let Some(timer) = self.replayed.get(&message.key) {
+            timer.at_ms()
+        } else if options.expires_ms > 0 {
             options.expires_ms
         } else {
             message.accepted_ms.saturating_add(validity_ms)

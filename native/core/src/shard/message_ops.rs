@@ -181,6 +181,9 @@ impl Shard {
                 _ => client_frame::OUTCOME_FAILED,
             };
             self.note_settled(key, outcome);
+            if let Some(extra) = self.extras.get_mut(&key) {
+                extra.detail = 0;
+            }
         }
         match state {
             DELIVERED => self.counters.settled_delivered += 1,

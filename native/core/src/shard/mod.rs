@@ -61,7 +61,7 @@ use recovery::Overlay;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use timers::Timers;
+use timers::{Timer, Timers};
 
 pub use crate::exchange::ExchangeError;
 pub use check::MessageState;
@@ -317,6 +317,8 @@ pub struct Shard {
     ended_bytes: u64,
     /// Dead letters by key.
     dead: BTreeMap<Key, Dead>,
+    /// Ends of validity of dead letters that were replayed; other timers of theirs are old.
+    replayed: FxHashMap<Key, Timer>,
     idempotency: Idempotency,
     jobs: Jobs,
     /// Bytes of the bodies of all messages that have not ended.
@@ -434,6 +436,7 @@ impl Shard {
             ended: VecDeque::new(),
             ended_bytes: 0,
             dead: BTreeMap::new(),
+            replayed: FxHashMap::default(),
             idempotency: Idempotency::default(),
             jobs: Jobs::default(),
             live_bytes: 0,

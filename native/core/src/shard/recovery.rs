@@ -1,8 +1,8 @@
 //! Rebuilding a shard from its records: states, then the log, then the batches fill the queues.
 
 use super::batches::{
-    self, Batch, DEAD, FAILED, GONE, IN_FLIGHT, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, TIMED,
-    UNDELIVERED, WAITING,
+    self, Batch, DEAD, FAILED, GONE, IN_FLIGHT, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, SENT,
+    TIMED, UNDELIVERED, WAITING,
 };
 use super::destination::QueueOf;
 use super::end::{Ended, state_of_outcome};
@@ -84,6 +84,17 @@ const fn state_of_return(reason: u8, due_ms: u64) -> u8 {
     }
 }
 
+/// A record does not tell the order of what happened in its exchange: a receipt may have come with the
+/// outcome before it, and what was delivered stays so.
+const fn finality(state: u8) -> u8 {
+    match state {
+        SENT => 1,
+        FAILED | UNDELIVERED => 2,
+        state if batches::is_live(state) || state == GONE => 0,
+        _ => 3,
+    }
+}
+
 impl Overlay {
     fn state(&mut self, batch: u64, value: &[u8]) -> Result<(), Fatal> {
         let record = StateRecord::parse(value)?;
@@ -138,11 +149,14 @@ impl Overlay {
             let state = state_of_outcome(outcome);
             for key in runs.flat_map(record::Run::keys) {
                 if let Some((overlay, index)) = self.touch(key, sequence) {
-                    let before = std::mem::replace(overlay.state_mut(index), state);
+                    let before = *overlay.state_mut(index);
+                    if finality(state) <= finality(before) {
+                        continue;
+                    }
+                    *overlay.state_mut(index) = state;
                     overlay.end(index, at_ms);
-                    let extra = overlay.extras.get_mut(&index);
-                    if let Some(extra) = extra.filter(|_| before == IN_FLIGHT) {
-                        extra.attempts += 1;
+                    if let Some(extra) = overlay.extras.get_mut(&index) {
+                        extra.attempts += u32::from(before == IN_FLIGHT);
                         extra.detail = 0;
                     }
                 }
@@ -434,8 +448,11 @@ impl Shard {
             .queue_node(place, tenant, of)
             .map_err(|code| Fatal::State(format!("a stored message found no queue: {code:?}")))?;
         if extra.flags & REPLAYED != 0 {
-            let validity_ms = self.destinations[place as usize].fields.validity_ms;
-            options.expires_ms = (self.now_us / 1000).saturating_add(validity_ms);
+            self.begin_validity(key, place, queue, options.expires_ms);
+            let batch = self.batches.get_mut(batches::batch_of(key));
+            let batch = batch.expect("it is being recovered");
+            batch.set_flag(batches::index_of(key), OWN_EXPIRY);
+            options.expires_ms = 0;
         }
         self.recover_queued(key, place, queue, state, extra, &options);
         Ok(())

@@ -344,25 +344,27 @@ impl Shard {
         self.list(place);
     }
 
-    /// The tree charges and paces a queue by the cost of its next message.
-    pub(super) fn tell_head_cost(&mut self, place: u32, queue: u32) {
-        let batches = &self.batches;
+    /// The tree charges and paces a queue by the cost of its next message; gives that cost.
+    pub(super) fn tell_head_cost(&mut self, place: u32, queue: u32) -> u32 {
+        let (batches, open) = (&self.batches, self.open.as_ref());
         let destination = &mut self.destinations[place as usize];
         let entry = destination.queue_mut(queue);
         if !entry.costed {
-            return;
+            return 1;
         }
-        let batch_of = |key: Key| batches.get(batches::batch_of(key));
-        let waits = |key: Key| {
-            batch_of(key).is_some_and(|batch| batch.state(batches::index_of(key)) == WAITING)
-        };
-        let head = entry.peek(waits);
+        let number = open.map(|open| open.number);
+        let head = entry.peek(|key| batches.waits(number, key));
         entry.costed = head.is_some();
-        let cost = head
-            .and_then(batch_of)
-            .zip(head)
-            .map_or(1, |(batch, key)| batch.cost(batches::index_of(key)));
+        let cost = head.map_or(1, |key| {
+            let index = batches::index_of(key);
+            match (batches.get(batches::batch_of(key)), open) {
+                (Some(batch), _) => batch.cost(index),
+                (None, Some(open)) => open.cells.cost(index),
+                (None, None) => 1,
+            }
+        });
         destination.tree.set_head_cost(queue, cost, self.now_us);
+        cost
     }
 
     pub(super) fn set_state(&mut self, key: Key, state: u8) {

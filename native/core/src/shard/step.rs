@@ -22,7 +22,7 @@ const SWEEP_PASS_US: u64 = 5_000_000;
 /// Nodes looked at in one exchange, at most.
 const SWEEP_PER_STEP: u64 = 4096;
 
-/// Messages whose validity is found to be over, in one exchange.
+/// Waiting messages whose validity is looked at, in one exchange.
 const EXPIRED_PER_STEP: usize = 16_384;
 
 /// Leases younger than this are not worth a wake of their own.
@@ -46,12 +46,14 @@ impl Shard {
         self.fire_leases();
         self.fire_wakes();
         self.close_batch();
-        self.dispatch();
         self.sweep_one();
+        self.dispatch();
+        // A record that is asked for is not forgotten before it is read.
+        self.forget_old();
         self.ask_lookups();
+        self.more |= !self.listed.is_empty();
         self.write_log();
         self.write_checkpoint();
-        self.forget_old();
         self.forget_keys();
         self.write_ceiling();
         self.logged.push_back((self.exchange, self.next_log - 1));
@@ -111,6 +113,7 @@ impl Shard {
             self.returns.push(back);
         }
         self.drop_dead();
+        self.forget_hours();
         for back in std::mem::take(&mut self.in_doubt) {
             self.set_state(back.key, batches::WAITING);
             self.returns.push(back);

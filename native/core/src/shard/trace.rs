@@ -35,15 +35,27 @@ pub struct Trace {
 }
 
 impl Trace {
-    pub fn next(&mut self, left: usize, looks: &mut Vec<Look>) {
+    /// Asks for up to `left` records that are stored: above `deleted`, and not above `committed`.
+    pub fn next(&mut self, deleted: u64, committed: u64, left: usize, looks: &mut Vec<Look>) {
+        if self.next <= deleted && self.next < self.end {
+            self.truncated = true;
+            self.next = self.end.min(deleted + 1);
+        }
         let end = self.end.min(self.next + left as u64);
+        let end = end.min(committed + 1).max(self.next);
         looks.extend((self.next..end).map(Look::Log));
         self.waiting = (end - self.next) as usize;
         self.next = end;
     }
 
-    pub fn is_done(&self, _shard: &Shard) -> bool {
+    pub fn is_done(&self) -> bool {
         self.begun && self.waiting == 0 && self.next >= self.end
+    }
+
+    /// A log record was deleted before it was read.
+    pub fn miss(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.truncated = true;
     }
 
     /// Takes one log record, in order.
@@ -171,12 +183,13 @@ impl Shard {
         let Some(batch) = self.batches.get(super::batches::batch_of(message.key)) else {
             return;
         };
-        let first = batch.log_first.max(self.checkpoint.deleted + 1);
-        let end = (batch.log_last + 1).min(self.committed_log + 1).max(first);
-        (trace.next, trace.end) = (first, end.min(first + LOGS_MAX));
-        // What was deleted with a checkpoint, or lies beyond the bound, is missing.
-        let missing = first > batch.log_first && batch.log_first <= batch.log_last;
-        trace.truncated = missing || trace.end < end;
+        // What is not yet committed is waited for: the message is told as it stands now. A change that
+        // the log does not tell may have named a record that is not written yet.
+        let first = batch.log_first;
+        let end = (batch.log_last + 1).min(self.next_log).max(first);
+        let from = first.max(self.checkpoint.deleted + 1);
+        (trace.next, trace.end) = (first, end.min(from + LOGS_MAX));
+        trace.truncated = trace.end < end;
         trace.queue = queue_text(message);
         let scheduled = message.parsed_options().at_ms > 0;
         let state = if scheduled { "scheduled" } else { "queued" };
