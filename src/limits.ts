@@ -98,6 +98,10 @@ export const LIMITS = {
   retentionMs: 3_600_000,
   retentionBytes: 256 * MIB,
 
+  // Lists of messages over REST.
+  /** Questions to shards for one page. Past it: a page that is short, or empty, with a cursor. */
+  asksPerPage: 32,
+
   // Entities.
   entitiesPerKind: 100_000,
   /** Records of changes to entities. Past it: the oldest goes with each new one. */

@@ -101,7 +101,10 @@ function operationOf({ method, path, scope, doc }: RestRoute, schemas: SchemaCol
   };
 }
 
-function parametersOf({ params, query, example }: RestRoute['doc'], schemas: SchemaCollector) {
+function parametersOf(
+  { params, query, headers = {}, example }: RestRoute['doc'],
+  schemas: SchemaCollector,
+) {
   const inPath = Object.entries(params).map(([name, schema]) => ({
     name,
     in: 'path',
@@ -121,7 +124,11 @@ function parametersOf({ params, query, example }: RestRoute['doc'], schemas: Sch
       ...exampleOf(example.query?.[name]),
     };
   });
-  return [...inPath, ...inQuery];
+  const inHeaders = Object.entries(headers).map(([name, schema]) => {
+    const { description, ...rest } = schemas.schemaOf(schema, 'input');
+    return { name, in: 'header', required: false, description, schema: rest };
+  });
+  return [...inPath, ...inQuery, ...inHeaders];
 }
 
 function responsesOf(

@@ -14,6 +14,8 @@ export type RestScope = 'none' | 'publish' | 'consume' | 'platform';
 export interface RestRequest {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
   /** The JSON value; undefined without a body. */
   readonly body: unknown;
   /** Who asks; undefined on routes without a scope. */
@@ -49,10 +51,18 @@ export interface ExampleCall {
   readonly take?: Readonly<Record<string, string>>;
 }
 
+/** A gateway that takes what waits of a destination and settles each delivery so. */
+export interface ExampleGateway {
+  readonly gateway: string;
+  readonly outcome: 'sent' | 'retry';
+}
+
+export type ExampleStep = ExampleCall | ExampleGateway;
+
 /** One request and its answer. */
 export interface RouteExample {
-  /** Calls that make what it needs on an empty daemon. */
-  readonly before?: readonly ExampleCall[];
+  /** What makes what it needs on an empty daemon. */
+  readonly before?: readonly ExampleStep[];
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
@@ -77,6 +87,8 @@ export interface RouteDoc<Q extends z.ZodObject = z.ZodObject> {
   /** A schema for each `:name` of the path. */
   readonly params: Readonly<Record<string, z.ZodType>>;
   readonly query: Q;
+  /** A schema for each header that it reads. */
+  readonly headers?: Readonly<Record<string, z.ZodType>>;
   readonly body: z.ZodType | null;
   readonly responses: readonly RouteResponse[];
   /** Errors of its own, beside those that every route has. */
@@ -98,6 +110,8 @@ export interface RestRoute {
 export interface RouteRequest<Q extends z.ZodObject> {
   readonly params: Readonly<Record<string, string>>;
   readonly query: z.output<Q>;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
   readonly body: unknown;
   readonly identity: RestIdentity | undefined;
   /** Who a change is recorded for. */
@@ -127,11 +141,11 @@ export function route<Q extends z.ZodObject>(definition: RouteDefinition<Q>): Re
     throw new Error(`route ${method} ${path}: documents ${Object.keys(doc.params).join()}`);
   }
   const what = `The query of ${method} ${path}`;
-  const handler: RestRoute['handler'] = ({ params, query, body, identity, remoteAddress }) => {
-    const subject = identity?.subject ?? 'platform';
+  const handler: RestRoute['handler'] = ({ query, remoteAddress, ...request }) => {
+    const subject = request.identity?.subject ?? 'platform';
     const actor = { subject, address: remoteAddress === '' ? null : remoteAddress };
     const given = parseQuery(what, doc.query, query);
-    return definition.handler({ params, query: given, body, identity, actor });
+    return definition.handler({ ...request, query: given, actor });
   };
   return { method, path, scope, doc, handler };
 }

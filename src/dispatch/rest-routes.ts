@@ -1,11 +1,15 @@
-/** The REST resources of dispatch: entities, apply, audit, explain, status. */
+/** The REST resources of dispatch: messages, dead letters, entities, apply, audit, explain, status. */
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { applyRoute } from './apply-route.ts';
 import { auditRoute } from './audit-log.ts';
+import { deadLetterRoutes } from './dead-letter-routes.ts';
 import { entityRoutes } from './entity-routes.ts';
 import { type EntityKind, nameSchema } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
+import { messageActionRoutes } from './message-action-routes.ts';
+import { messageRoutes } from './message-routes.ts';
+import { MessageShards } from './message-shards.ts';
 import { pageFields } from './page-query.ts';
 import { checkName } from './parse-entity.ts';
 import type { EntityTable, ShardPorts } from './ports.ts';
@@ -22,7 +26,12 @@ export interface RestRoutesOptions {
 }
 
 export function restRoutes({ entities, table, shards, status }: RestRoutesOptions): RestRoute[] {
+  const messages = new MessageShards(entities, shards);
+  const hasTenant = (name: string): boolean => entities.find('tenant', name) !== undefined;
   return [
+    ...messageRoutes(messages),
+    ...messageActionRoutes(messages, hasTenant),
+    ...deadLetterRoutes(messages),
     ...KINDS.flatMap((kind) => entityRoutes(entities, kind)),
     explainRoute(entities, shards),
     applyRoute(entities),
@@ -123,8 +132,20 @@ const statusSchema = z.looseObject({
     z.looseObject({
       shard: count,
       waiting: count,
+      scheduled: count.describe('that wait for their time'),
       inFlight: count,
+      deadLetters: count,
       queues: count,
+      endedBytes: count.describe('of ended messages that are remembered'),
+      idempotencyKeys: count.describe('that are remembered'),
+      expired: count.describe('since the start, as all below'),
+      cancelled: count,
+      undelivered: count.describe('told by receipts'),
+      repeated: count.describe('messages whose idempotency key was known'),
+      deadLettersDropped: count.describe('given up because there were too many'),
+      acceptedThenExpired: count,
+      refusedByTime: count.describe('that would have expired before their turn'),
+      refusedWouldHaveMadeIt: count.describe('of these, those that would have been sent in time'),
       oldestAcceptedMs: z.int().nullable(),
       journalBytes: count,
       flushMs: z.number().nullable().describe('mean of all flushes'),
@@ -158,10 +179,22 @@ function statusRoute(status: () => Promise<object>): RestRoute {
           shards: [
             {
               shard: 0,
-              waiting: 0,
+              waiting: 12,
+              scheduled: 3,
               inFlight: 0,
-              queues: 0,
-              oldestAcceptedMs: null,
+              deadLetters: 1,
+              queues: 2,
+              endedBytes: 16_384,
+              idempotencyKeys: 5,
+              expired: 0,
+              cancelled: 0,
+              undelivered: 0,
+              repeated: 1,
+              deadLettersDropped: 0,
+              acceptedThenExpired: 0,
+              refusedByTime: 0,
+              refusedWouldHaveMadeIt: 0,
+              oldestAcceptedMs: 1_790_000_000_123,
               journalBytes: 0,
               flushMs: 1.25,
               flushP99Ms: 5,

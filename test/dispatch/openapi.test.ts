@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import t from 'tap';
+import { connect } from '../../src/client/index.ts';
 import { ENTITY_KINDS, SCHEMAS } from '../../src/dispatch/entity-schemas.ts';
 import { auth, start } from '../support/in-process-daemon.ts';
 import {
@@ -11,6 +12,7 @@ import {
   operationsOf,
   SchemaChecker,
   type Send,
+  type Settle,
   tryExample,
 } from '../support/openapi-examples.ts';
 
@@ -28,6 +30,21 @@ function sender(url: string): Send {
   };
 }
 
+/** A gateway for one delivery. */
+function settler(url: string): Settle {
+  return async (destination, outcome) => {
+    const client = connect({ url, token });
+    await new Promise<void>((resolve) => {
+      client.subscribe(destination, { credit: 1 }, () => {
+        resolve();
+        return outcome === 'retry' ? { outcome, retryAfterMs: 1 } : outcome;
+      });
+    });
+    // Closing tells the outcome first.
+    await client.close();
+  };
+}
+
 async function documentOf(url: string): Promise<OpenApiDocument> {
   return (await (await fetch(`${url}/v1/openapi.json`)).json()) as OpenApiDocument;
 }
@@ -41,6 +58,8 @@ t.teardown(() => daemon.stop());
 /** A daemon without entities and messages: the one that runs if it can be emptied, else a new one. */
 async function emptyDaemon(): Promise<Send> {
   const send = sender(daemon.url);
+  await send('POST', '/v1/messages/cancel', { tenant: 'acme' });
+  await send('POST', '/v1/dead-letters/purge', { tenant: 'acme' });
   const { status } = await send('POST', '/v1/apply?prune=true', { sets: { default: {} } });
   if (status === 200) return send;
   await daemon.stop();
@@ -62,7 +81,7 @@ t.test('the document is OpenAPI 3.1', async (t) => {
   t.equal(new Set(ids).size, ids.length, 'operation ids are unique');
   const { headers } = await fetch(`${daemon.url}/v1/openapi.json`);
   t.equal(headers.get('content-type'), 'application/json');
-  t.ok(ids.length >= 36, `${ids.length} operations`);
+  t.ok(ids.length >= 48, `${ids.length} operations`);
   const bad = { ...document, paths: { '/x': { get: { parameters: 1 } } } };
   t.notOk((await new Validator().validate(bad)).valid, 'the validator finds faults');
 });
@@ -70,7 +89,7 @@ t.test('the document is OpenAPI 3.1', async (t) => {
 for (const operation of operations) {
   const { method, path, responses } = operation;
   t.test(`the example of ${method} ${path}`, async (t) => {
-    const { status, body } = await tryExample(operation, await emptyDaemon());
+    const { status, body } = await tryExample(operation, await emptyDaemon(), settler(daemon.url));
     t.equal(status, operation['x-example-status'], JSON.stringify(body)?.slice(0, 200));
     const declared = responses[status]?.content?.['application/json'];
     if (declared === undefined) {
@@ -123,6 +142,11 @@ t.test('errors are answered as declared', async (t) => {
     ['POST /v1/sets/nowhere/pause', 404],
     ['DELETE /v1/sets/default', 409],
     ['POST /v1/apply?dryRun=yes', 400, {}],
+    ['POST /v1/messages', 404, { destination: 'nowhere', tenant: 'acme', payload: '' }],
+    ['POST /v1/messages', 400, { destination: 'sms', payload: '' }],
+    [`GET /v1/messages/${'0'.repeat(32)}`, 404],
+    ['POST /v1/messages/cancel', 400, {}],
+    ['GET /v1/dead-letters?cursor=9_', 400],
   ] as const) {
     const [method = '', path = ''] = call.split(' ');
     const answer = await send(method, path, body);

@@ -24,7 +24,8 @@ const make = async () => {
       try {
         const identity = { subject: 'ops', tenant: undefined, scopes: 4 };
         const remoteAddress = '10.0.0.1';
-        return await route.handler({ params, query, body, identity, remoteAddress });
+        const headers = new Map<string, string>();
+        return await route.handler({ params, query, headers, body, identity, remoteAddress });
       } catch (error) {
         if (error instanceof FairleadError) return error.error;
         throw error;

@@ -8,10 +8,14 @@ export interface Operation {
   readonly path: string;
   readonly operationId: string;
   readonly security: readonly object[];
-  readonly parameters: readonly { name: string; in: 'path' | 'query'; example?: string }[];
+  readonly parameters: readonly {
+    name: string;
+    in: 'path' | 'query' | 'header';
+    example?: string;
+  }[];
   readonly requestBody?: { content: { 'application/json': { schema: object; example?: unknown } } };
   readonly responses: Readonly<Record<string, Response>>;
-  readonly 'x-example-before'?: readonly Call[];
+  readonly 'x-example-before'?: readonly (Call | Gateway)[];
   readonly 'x-example-status': number;
 }
 
@@ -24,6 +28,11 @@ interface Call {
   readonly path: string;
   readonly body?: unknown;
   readonly take?: Readonly<Record<string, string>>;
+}
+
+interface Gateway {
+  readonly gateway: string;
+  readonly outcome: 'sent' | 'retry';
 }
 
 export interface OpenApiDocument {
@@ -39,6 +48,9 @@ export interface Answer {
 
 /** Sends one request of the API. */
 export type Send = (method: string, path: string, body?: unknown) => Promise<Answer>;
+
+/** Takes the next delivery of a destination and settles it so. */
+export type Settle = (destination: string, outcome: 'sent' | 'retry') => Promise<void>;
 
 export function operationsOf({ paths }: OpenApiDocument): Operation[] {
   return Object.entries(paths).flatMap(([path, methods]) =>
@@ -68,9 +80,18 @@ export class SchemaChecker {
 }
 
 /** Does what the example needs, then the example itself. */
-export async function tryExample(operation: Operation, send: Send): Promise<Answer> {
+export async function tryExample(
+  operation: Operation,
+  send: Send,
+  settle: Settle,
+): Promise<Answer> {
   const taken: Record<string, string> = {};
-  for (const { method, path, body, take = {} } of operation['x-example-before'] ?? []) {
+  for (const step of operation['x-example-before'] ?? []) {
+    if ('gateway' in step) {
+      await settle(step.gateway, step.outcome);
+      continue;
+    }
+    const { method, path, body, take = {} } = step;
     const answer = await send(method, path, body);
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`);
     for (const [name, place] of Object.entries(take)) {
@@ -82,7 +103,7 @@ export async function tryExample(operation: Operation, send: Send): Promise<Answ
   const query = new URLSearchParams();
   for (const { name, in: where, example } of operation.parameters) {
     const value = taken[name] ?? example;
-    if (value === undefined) continue;
+    if (value === undefined || where === 'header') continue;
     if (where === 'query') query.set(name, value);
     else path = path.replace(`{${name}}`, encodeURIComponent(value));
   }

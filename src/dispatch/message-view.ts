@@ -1,0 +1,19 @@
+/** A message as an answer shows it, made of what the core says. */
+import type { FoundMessage } from './message-shards.ts';
+
+/** Bytes at the beginning that mark text as UTF-8 belong to the payload. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The payload as text where it is text; a redacted message has none. */
+export function messageView({ payload, callback, ...fields }: FoundMessage): object {
+  return { ...fields, ...payloadView(payload, fields.redacted), callbackUrl: callback };
+}
+
+function payloadView(base64: string, redacted: boolean): object {
+  if (redacted) return { payload: null };
+  try {
+    return { payload: utf8.decode(Buffer.from(base64, 'base64')) };
+  } catch {
+    return { payloadBase64: base64 };
+  }
+}
