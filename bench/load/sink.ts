@@ -27,9 +27,10 @@ const ok = Buffer.concat([
 ]);
 ok.writeUInt32BE(shape.messagesPerFrame, ok.length - 6);
 
-/** `[delivery, message id` before and `attempt, accepted at, flags, nil]` after a body. */
+/** `[delivery, message id` before and `attempt, accepted at, flags, expires at]` after a body. */
 const before = Buffer.concat([Buffer.from([0x9a, 0xce, 0, 0, 0, 0, 0xc4, 16]), Buffer.alloc(16)]);
-const after = Buffer.concat([Buffer.from([1, 0xcf]), Buffer.alloc(8), Buffer.from([0, 0xc0])]);
+const time = Buffer.concat([Buffer.from([0xcf]), Buffer.alloc(8)]);
+const after = Buffer.concat([Buffer.from([1]), time, Buffer.from([0]), time]);
 const deliveryBytes = before.length + bodyBytes + after.length;
 const DELIVER_HEAD_BYTES = 9;
 
