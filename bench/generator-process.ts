@@ -3,14 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { MESSAGE_ID_BYTES } from '../src/protocol/message-id.ts';
+import type { ArrivalResult } from './load/arrivals.ts';
 import type { GeneratorOptions, RunOptions, RunResult } from './load/generator.ts';
-import type { Request, Response } from './load/main.ts';
+import type { Request, Response, Result } from './load/main.ts';
+import type { SendTimes } from './load/option-field.ts';
 
 export class GeneratorProcess {
   readonly #child: ChildProcess;
-  #pending:
-    | { resolve: (result: RunResult | undefined) => void; reject: (error: Error) => void }
-    | undefined;
+  #pending: { resolve: (result: Result) => void; reject: (error: Error) => void } | undefined;
 
   static async open(options: GeneratorOptions): Promise<GeneratorProcess> {
     const generator = new GeneratorProcess();
@@ -54,9 +55,26 @@ export class GeneratorProcess {
   }
 
   async run(options: RunOptions): Promise<RunResult> {
-    const result = await this.#ask({ method: 'run', options });
-    if (result === undefined) throw new Error('the generator measured nothing');
-    return result;
+    return (await this.#ask({ method: 'run', options })) as RunResult;
+  }
+
+  /** Publishes for the given times and waits for the oks, not for deliveries. */
+  async schedule(frames: number, times: SendTimes): Promise<void> {
+    await this.#ask({ method: 'schedule', frames, times });
+  }
+
+  /** Waits until all that was scheduled is delivered. */
+  async arrive(): Promise<ArrivalResult> {
+    return (await this.#ask({ method: 'arrive' })) as ArrivalResult;
+  }
+
+  /** The id of the first message of each frame published so far, if they are kept. */
+  async firstIds(): Promise<Uint8Array[]> {
+    const bytes = Buffer.from((await this.#ask({ method: 'firstIds' })) as string, 'base64');
+    const count = bytes.length / MESSAGE_ID_BYTES;
+    return Array.from({ length: count }, (_, frame) =>
+      Uint8Array.from(bytes.subarray(frame * MESSAGE_ID_BYTES, (frame + 1) * MESSAGE_ID_BYTES)),
+    );
   }
 
   async stop(): Promise<void> {
@@ -66,7 +84,7 @@ export class GeneratorProcess {
     await ended;
   }
 
-  #ask(request: Request): Promise<RunResult | undefined> {
+  #ask(request: Request): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#pending = { resolve, reject };
       this.#child.send(request);

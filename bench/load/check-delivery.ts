@@ -2,6 +2,7 @@ import type { Delivery } from '../../src/protocol/daemon-frames.ts';
 import {
   type MessageShape,
   patternByte,
+  queueOf,
   recipientName,
   SEQUENCE_BYTES,
   senderName,
@@ -22,12 +23,10 @@ export function checkDelivery(delivery: Delivery, shape: MessageShape, slots: nu
   }
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const sequence = view.getUint32(0);
-  const perFrame = shape.messagesPerFrame;
-  const slot = Math.floor(sequence / perFrame) % slots;
-  const tenant = (slot * perFrame + (sequence % perFrame)) % shape.tenants;
-  expect(sequence, 'tenant', delivery.tenant, tenantName(tenant));
-  expect(sequence, 'sender', delivery.sender, senderName(tenant));
-  expect(sequence, 'recipient', delivery.recipient, recipientName(tenant));
+  const queue = queueOf(shape, slots, sequence);
+  expect(sequence, 'tenant', delivery.tenant, tenantName(queue % shape.tenants));
+  expect(sequence, 'sender', delivery.sender, senderName(queue));
+  expect(sequence, 'recipient', delivery.recipient, recipientName(queue));
   expect(sequence, 'attempt', delivery.attempt, 1);
   expect(sequence, 'flags', delivery.flags, 0);
   for (let position = SEQUENCE_BYTES; position < payload.length; position += 1) {

@@ -12,11 +12,14 @@ import { LIMITS } from '../../src/limits.ts';
 import { encodeSubscribe } from '../../src/protocol/client-frames.ts';
 import { decodeDaemonFrame } from '../../src/protocol/daemon-frames.ts';
 import { KIND } from '../../src/protocol/kinds.ts';
+import { MESSAGE_ID_BYTES } from '../../src/protocol/message-id.ts';
 import { type ProcessTimes, parseProcessTimes } from '../process-times.ts';
+import { type ArrivalResult, Arrivals } from './arrivals.ts';
 import { checkDelivery } from './check-delivery.ts';
 import { DeliverScanner } from './deliver-scanner.ts';
 import { encodeHistogram, newHistogram } from './latency.ts';
 import type { MessageShape } from './message-shape.ts';
+import type { SendTimes } from './option-field.ts';
 import { PublishRing } from './publish-ring.ts';
 import { settleAndCreditFrames } from './settle-frame.ts';
 import { type FrameHandler, WebSocketClient, type WebSocketTarget } from './web-socket-client.ts';
@@ -28,6 +31,8 @@ export interface GeneratorOptions extends WebSocketTarget {
   readonly outstanding: number;
   /** Whether to consume; without it messages pile up and `outstanding` counts those not acknowledged. */
   readonly consume: boolean;
+  /** Frames, from the first on, whose first message id is kept; default 0. */
+  readonly keptIds?: number;
 }
 
 export interface RunOptions {
@@ -61,6 +66,7 @@ const WINDOW_SHARE = 0.75;
 /** Open loop: frames that may be unanswered, if the window allows them. */
 const OPEN_LOOP_SLOTS = 20_000;
 const STALL_MS = 30_000;
+const BIN_HEADER_BYTES = 2;
 
 export class Generator {
   readonly #options: GeneratorOptions;
@@ -82,9 +88,13 @@ export class Generator {
   #framesUnderWay = 0;
   /** Frames a ms of an open loop; 0: closed loop. */
   #framesPerMs = 0;
+  /** Closed loop: whether a frame is done when it is acknowledged, or when it is delivered. */
+  #countsAcks: boolean;
   #openLoopStartMs = 0;
   #openLoopFirstFrame = 0;
   #seen: Uint8Array | undefined;
+  #arrivals: Arrivals | undefined;
+  readonly #ids: Buffer;
   #failure: Error | undefined;
   #progressed: (() => void) | undefined;
 
@@ -96,13 +106,22 @@ export class Generator {
 
   private constructor(options: GeneratorOptions) {
     this.#options = options;
+    this.#countsAcks = !options.consume;
     const { shape, outstanding } = options;
     const wanted = Math.max(Math.ceil(outstanding / shape.messagesPerFrame), OPEN_LOOP_SLOTS);
     const { contentBytes } = new PublishRing(shape, 1);
     const inWindow = Math.floor((LIMITS.publishWindowBytes * WINDOW_SHARE) / contentBytes);
     this.#ring = new PublishRing(shape, Math.max(1, Math.min(wanted, inWindow)));
-    const sampleEvery = shape.messagesPerFrame === 1 ? SAMPLE_FRAMES : SAMPLE_DELIVERIES;
+    this.#ids = Buffer.alloc((options.keptIds ?? 0) * MESSAGE_ID_BYTES);
+    const isSingle = shape.messagesPerFrame === 1;
+    const sampled = isSingle ? SAMPLE_FRAMES : SAMPLE_DELIVERIES;
+    // Each message that was scheduled is looked at.
+    const sampleEvery = shape.option === 'at' ? 1 : sampled;
     this.#scanner = new DeliverScanner(shape, sampleEvery, (sequence) => {
+      if (this.#arrivals !== undefined) {
+        this.#arrivals.arrived(sequence, this.#nowMs);
+        return;
+      }
       const frame = Math.floor(sequence / shape.messagesPerFrame);
       const sentMs = this.#sentMs[frame % SENT_FRAMES] as number;
       this.#latency.recordValue(Math.max(1, Math.round((this.#nowMs - sentMs) * 1000)));
@@ -132,6 +151,40 @@ export class Generator {
     this.#framesMax = this.#framesSent + frames;
     this.#send();
     await this.#drained();
+  }
+
+  /**
+   * Publishes this many frames for the given times. All messages of earlier frames have to be
+   * delivered. Resolves when the daemon has taken them.
+   */
+  async schedule(frames: number, times: SendTimes): Promise<void> {
+    const { shape, consume } = this.#options;
+    const messages = frames * shape.messagesPerFrame;
+    const scheduled = { ...times, firstSequence: this.published };
+    this.#ring.sendAt(scheduled);
+    this.#arrivals = new Arrivals({ shape, slots: this.#ring.slots, times: scheduled, messages });
+    this.#closedLoop();
+    this.#countsAcks = true;
+    this.#framesMax = this.#framesSent + frames;
+    this.#send();
+    await this.#until(() => this.#framesAcked === this.#framesMax);
+    this.#countsAcks = !consume;
+  }
+
+  /** Waits until each message of the last `schedule` was delivered. */
+  async arrive(): Promise<ArrivalResult> {
+    const arrivals = this.#arrivals;
+    if (arrivals === undefined) throw new Error('nothing was scheduled');
+    await this.#until(() => this.delivered >= this.published, arrivals.untilFirstMs());
+    this.#checkSum(this.published, sumBelow(this.published));
+    this.#arrivals = undefined;
+    return arrivals.result();
+  }
+
+  /** First message ids in base64, one frame after another. */
+  firstIds(): string {
+    const frames = Math.min(this.#framesAcked, this.#ids.length / MESSAGE_ID_BYTES);
+    return this.#ids.toString('base64', 0, frames * MESSAGE_ID_BYTES);
   }
 
   /** Waits for messages that were published before; `sequenceSum` is that of their numbers. */
@@ -208,6 +261,7 @@ export class Generator {
     }
     const frame = this.#framesAcked;
     this.#framesAcked += 1;
+    if (frame * MESSAGE_ID_BYTES < this.#ids.length) this.#keepId(bytes, start, frame);
     if (frame % SAMPLE_FRAMES !== 0) return;
     if (this.#nowMs === 0) this.#nowMs = performance.now();
     const sentMs = this.#sentMs[frame % SENT_FRAMES] as number;
@@ -219,16 +273,15 @@ export class Generator {
   #checkOrder(bytes: Buffer, start: number, frame: number): void {
     const id = PublishRing.idOf(frame % this.#ring.slots);
     const at = start + 2;
-    const head = bytes[at] as number;
-    const found =
-      head === 0xce
-        ? bytes.readUInt32BE(at + 1)
-        : head === 0xcd
-          ? bytes.readUInt16BE(at + 1)
-          : head === 0xcc
-            ? bytes.readUInt8(at + 1)
-            : head;
+    const width = uintBytes(bytes[at] as number);
+    const found = width === 1 ? bytes[at] : bytes.readUIntBE(at + 1, width - 1);
     if (found !== id) throw new Error(`the ok of frame ${frame} has the id ${found}, not ${id}`);
+  }
+
+  /** The first message id stands behind the request's id. */
+  #keepId(bytes: Buffer, start: number, frame: number): void {
+    const at = start + 2 + uintBytes(bytes[start + 2] as number) + BIN_HEADER_BYTES;
+    bytes.copy(this.#ids, frame * MESSAGE_ID_BYTES, at, at + MESSAGE_ID_BYTES);
   }
 
   #delivery(bytes: Buffer, view: DataView, start: number, end: number): void {
@@ -290,9 +343,9 @@ export class Generator {
     const nowMs = performance.now();
     const { messagesPerFrame } = this.#options.shape;
     const { slots } = this.#ring;
-    const done = this.#options.consume
-      ? Math.floor(this.delivered / messagesPerFrame)
-      : this.#framesAcked;
+    const done = this.#countsAcks
+      ? this.#framesAcked
+      : Math.floor(this.delivered / messagesPerFrame);
     let until = Math.min(this.#framesMax, done + this.#framesUnderWay, this.#framesAcked + slots);
     if (this.#framesPerMs > 0) {
       const dueFrames = Math.floor((nowMs - this.#openLoopStartMs) * this.#framesPerMs);
@@ -335,8 +388,9 @@ export class Generator {
     throw new Error(`${messages} messages were published, ${delivered} delivered, or not the same`);
   }
 
-  async #until(reached: () => boolean): Promise<void> {
-    let progressMs = performance.now();
+  /** @param graceMs time in which nothing has to happen */
+  async #until(reached: () => boolean, graceMs = 0): Promise<void> {
+    let progressMs = performance.now() + graceMs;
     const timer = setInterval(() => {
       if (performance.now() - progressMs > STALL_MS) {
         const state = `${this.published} published, ${this.#framesAcked} frames acknowledged`;
@@ -347,7 +401,7 @@ export class Generator {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#progressed = () => {
-          progressMs = performance.now();
+          progressMs = Math.max(progressMs, performance.now());
           if (this.#failure !== undefined) reject(this.#failure);
           else if (reached()) resolve();
         };
@@ -382,6 +436,13 @@ export class Generator {
       },
     };
   }
+}
+
+/** Bytes of an unsigned msgpack number below 2³², by its first. */
+function uintBytes(head: number): number {
+  if (head === 0xcc) return 2;
+  if (head === 0xcd) return 3;
+  return head === 0xce ? 5 : 1;
 }
 
 /** 0 + 1 + … + (count − 1). */

@@ -2,7 +2,9 @@
  * The load generator as a process: does what its parent asks over the IPC channel, one request
  * after another.
  */
+import type { ArrivalResult } from './arrivals.ts';
 import { Generator, type GeneratorOptions, type RunOptions, type RunResult } from './generator.ts';
+import type { SendTimes } from './option-field.ts';
 
 export type Request =
   | { readonly method: 'open'; readonly options: GeneratorOptions }
@@ -10,10 +12,15 @@ export type Request =
   | { readonly method: 'publish'; readonly frames: number }
   | { readonly method: 'consume'; readonly messages: number; readonly sequenceSum: number }
   | { readonly method: 'run'; readonly options: RunOptions }
+  | { readonly method: 'schedule'; readonly frames: number; readonly times: SendTimes }
+  | { readonly method: 'arrive' }
+  | { readonly method: 'firstIds' }
   | { readonly method: 'close' };
 
-/** `result` is that of a run. */
-export type Response = { readonly result?: RunResult | undefined } | { readonly error: string };
+/** That of a run, of arrivals, or first message ids in base64. */
+export type Result = RunResult | ArrivalResult | string | undefined;
+
+export type Response = { readonly result?: Result } | { readonly error: string };
 
 let generator: Generator | undefined;
 
@@ -25,7 +32,7 @@ process.on('message', (request: Request) => {
 });
 process.on('disconnect', () => process.exit());
 
-async function answer(request: Request): Promise<RunResult | undefined> {
+async function answer(request: Request): Promise<Result> {
   if (request.method === 'open') {
     generator = await Generator.open(request.options);
     return undefined;
@@ -43,6 +50,13 @@ async function answer(request: Request): Promise<RunResult | undefined> {
       return undefined;
     case 'run':
       return await generator.run(request.options);
+    case 'schedule':
+      await generator.schedule(request.frames, request.times);
+      return undefined;
+    case 'arrive':
+      return await generator.arrive();
+    case 'firstIds':
+      return generator.firstIds();
     case 'close':
       generator.close();
       generator = undefined;

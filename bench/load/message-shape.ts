@@ -7,9 +7,29 @@ export interface MessageShape {
   readonly destination: string;
   /** Messages take the tenants in turn, one sender each. */
   readonly tenants: number;
+  /** Senders of each tenant, a queue each; default 1. */
+  readonly sendersPerTenant?: number;
   /** At least `SEQUENCE_BYTES`. */
   readonly payloadBytes: number;
   readonly messagesPerFrame: number;
+  /** An option that each message carries: none, a time to be sent at, or an idempotency key. */
+  readonly option?: 'at' | 'key';
+}
+
+/** Senders of all tenants: messages take them in turn. */
+export function queuesOf({ tenants, sendersPerTenant = 1 }: MessageShape): number {
+  return tenants * sendersPerTenant;
+}
+
+/**
+ * The queue, and so tenant and sender, of a message.
+ *
+ * @param slots of the ring that publishes: names belong to a place in it, not to a number
+ */
+export function queueOf(shape: MessageShape, slots: number, sequence: number): number {
+  const perFrame = shape.messagesPerFrame;
+  const slot = Math.floor(sequence / perFrame) % slots;
+  return (slot * perFrame + (sequence % perFrame)) % queuesOf(shape);
 }
 
 /** A payload begins with the message's sequence number, u32 big-endian; a pattern follows. */
@@ -20,12 +40,12 @@ export function tenantName(tenant: number): string {
   return `t${String(tenant).padStart(3, '0')}`;
 }
 
-export function senderName(tenant: number): string {
-  return `+1555${String(tenant).padStart(7, '0')}`;
+export function senderName(queue: number): string {
+  return `+1555${String(queue).padStart(7, '0')}`;
 }
 
-export function recipientName(tenant: number): string {
-  return `+49170${String(tenant).padStart(7, '0')}`;
+export function recipientName(queue: number): string {
+  return `+49170${String(queue).padStart(7, '0')}`;
 }
 
 /** The byte of the pattern at `position` of a payload: no two neighbours are alike. */

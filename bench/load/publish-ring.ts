@@ -8,10 +8,12 @@ import {
   bodyLayout,
   type MessageShape,
   patternByte,
+  queuesOf,
   recipientName,
   senderName,
   tenantName,
 } from './message-shape.ts';
+import { type OptionField, optionField, type SendTimes } from './option-field.ts';
 import { clientHeaderBytes, writeClientHeader } from './web-socket-frame.ts';
 
 /** `[kind, id, destination, messages]` up to the destination's text; the id takes five bytes. */
@@ -30,17 +32,22 @@ export class PublishRing {
   readonly #messageBytes: number;
   /** Place of the first message's sequence number in a slot. */
   readonly #sequenceAt: number;
+  readonly #option: OptionField | undefined;
+  /** Place of the first message's option in a slot. */
+  readonly #optionAt: number;
 
   constructor(shape: MessageShape, slots: number) {
     const { bodyBytes, sequenceAt } = bodyLayout(shape);
     this.slots = slots;
     this.#messagesPerFrame = shape.messagesPerFrame;
-    this.#messageBytes = 1 + bodyBytes;
+    this.#option = optionField(shape.option);
+    this.#messageBytes = 1 + bodyBytes + (this.#option?.bytes ?? 0);
     const before = HEAD_BYTES + 1 + shape.destination.length + MESSAGES_HEADER_BYTES;
     this.contentBytes = before + shape.messagesPerFrame * this.#messageBytes;
     const headerBytes = clientHeaderBytes(this.contentBytes);
     this.frameBytes = headerBytes + this.contentBytes;
     this.#sequenceAt = headerBytes + before + 1 + sequenceAt;
+    this.#optionAt = headerBytes + before + 1 + bodyBytes;
     this.#bytes = Buffer.alloc(slots * this.frameBytes);
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length);
     for (let slot = 0; slot < slots; slot += 1) this.#encode(shape, slot);
@@ -55,6 +62,21 @@ export class PublishRing {
     for (let sequence = first; sequence < end; sequence += 1) {
       view.setUint32(at, sequence);
       at += stride;
+    }
+    if (this.#option !== undefined) this.#fillOption(this.#option, slot, first);
+  }
+
+  /** Messages with the option `at` are sent at these times. */
+  sendAt(times: SendTimes): void {
+    this.#option?.sendAt(times);
+  }
+
+  #fillOption(option: OptionField, slot: number, first: number): void {
+    let at = slot * this.frameBytes + this.#optionAt;
+    const end = first + this.#messagesPerFrame;
+    for (let sequence = first; sequence < end; sequence += 1) {
+      option.patch(this.#view, at, sequence);
+      at += this.#messageBytes;
     }
   }
 
@@ -79,12 +101,13 @@ export class PublishRing {
     at = bytes.writeUInt8(0xdc, at);
     at = bytes.writeUInt16BE(shape.messagesPerFrame, at);
     for (let message = 0; message < shape.messagesPerFrame; message += 1) {
-      const tenant = (slot * shape.messagesPerFrame + message) % shape.tenants;
-      at = bytes.writeUInt8(0x94, at);
-      at = writeText(bytes, at, tenantName(tenant));
-      at = writeText(bytes, at, senderName(tenant));
-      at = writeText(bytes, at, recipientName(tenant));
+      const queue = (slot * shape.messagesPerFrame + message) % queuesOf(shape);
+      at = bytes.writeUInt8(this.#option === undefined ? 0x94 : 0x95, at);
+      at = writeText(bytes, at, tenantName(queue % shape.tenants));
+      at = writeText(bytes, at, senderName(queue));
+      at = writeText(bytes, at, recipientName(queue));
       at = writePayload(bytes, at, shape.payloadBytes);
+      at = this.#option?.encode(bytes, at) ?? at;
     }
   }
 }

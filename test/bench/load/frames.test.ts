@@ -13,6 +13,15 @@ const shapes: MessageShape[] = [
   { destination: 'bench-0', tenants: 100, payloadBytes: 160, messagesPerFrame: 1 },
   { destination: 'bench-0', tenants: 100, payloadBytes: 160, messagesPerFrame: 100 },
   { destination: 'bench-0', tenants: 7, payloadBytes: 1024, messagesPerFrame: 500 },
+  {
+    destination: 'bench-0',
+    tenants: 10,
+    sendersPerTenant: 3,
+    payloadBytes: 160,
+    messagesPerFrame: 100,
+    option: 'at',
+  },
+  { destination: 'bench-0', tenants: 10, payloadBytes: 160, messagesPerFrame: 100, option: 'key' },
 ];
 
 /** A client frame without its mask, as a server would send it. */
@@ -30,11 +39,22 @@ function contentOf(frame: Buffer): Buffer {
   return bytes.subarray(frames.start, frames.end);
 }
 
-type Publish = [number, number, string, [string, string, string, Uint8Array][]];
+const times = { firstAtMs: 1_795_310_319_000, perMs: 10, firstSequence: 150 };
+
+/** What `times` and the sequence number come to. */
+function optionOf({ option }: MessageShape, sequence: number): object | undefined {
+  if (option === 'key') return { k: `order-0000000${sequence}` };
+  return option && { at: 1_795_310_319_000 + Number(String(sequence).slice(0, -1)) - 15 };
+}
+
+type Fields = [string, string, string, Uint8Array, Record<string, unknown>?];
+type Publish = [number, number, string, Fields[]];
 
 for (const shape of shapes) {
-  t.test(`publish and deliver, ${shape.payloadBytes} B × ${shape.messagesPerFrame}`, async (t) => {
+  const title = `${shape.payloadBytes} B × ${shape.messagesPerFrame}, option ${shape.option ?? 'none'}`;
+  t.test(`publish and deliver, ${title}`, async (t) => {
     const ring = new PublishRing(shape, 3);
+    if (shape.option === 'at') ring.sendAt(times);
     ring.fill(2, 2 * shape.messagesPerFrame);
     const frame = ring.frames(2, 1);
     t.equal(frame.length, ring.frameBytes);
@@ -43,12 +63,16 @@ for (const shape of shapes) {
     const [kind, id, destination, messages] = unpack(content) as Publish;
     t.strictSame([kind, id, destination], [KIND.publish, PublishRing.idOf(2), 'bench-0']);
     t.equal(messages.length, shape.messagesPerFrame);
+    t.strictSame(
+      messages.map((fields) => fields[4]),
+      messages.map((_, at) => optionOf(shape, 2 * shape.messagesPerFrame + at)),
+    );
 
     for (const first of [1, 120, 250, 65_400, 70_000]) {
       const deliveries = messages.map((fields, at) => [
         first + at,
         new Uint8Array(16),
-        ...fields,
+        ...fields.slice(0, 4),
         1,
         1_795_310_319_000n,
         0,
