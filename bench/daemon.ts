@@ -79,6 +79,16 @@ export class DaemonProcess {
     });
   }
 
+  /** Cancels all that waits for a destination. @returns how many */
+  async cancelAll(destination: string): Promise<number> {
+    const answer = await this.#request('/v1/messages/cancel', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ destination }),
+    });
+    return (answer as { cancelled: number }).cancelled;
+  }
+
   /** Queues of a destination that hold something, one at most: shows that its shard answers. */
   async explain(destination: string): Promise<unknown> {
     return await this.#request(`/v1/destinations/${destination}/explain?limit=1`, {});

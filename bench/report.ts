@@ -3,9 +3,17 @@ import type { CoreResult } from './criterion.ts';
 import type { DispatchResult } from './dispatch.ts';
 import type { GeneratorResult } from './generator-cost.ts';
 import type { HostRow } from './host.ts';
+import type { LifeResult } from './life.ts';
+import type { DrainResult, PunctualResult } from './life-scheduled.ts';
 import type { RestartResult } from './restart.ts';
 
-export type Row = HostRow | CoreResult | DispatchResult | GeneratorResult | RestartResult;
+export type Row =
+  | HostRow
+  | CoreResult
+  | DispatchResult
+  | GeneratorResult
+  | RestartResult
+  | LifeResult;
 
 const NAME_WIDTH = 34;
 const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 21 });
@@ -56,5 +64,43 @@ function factsOf(row: Row): string[] {
         `data ${row.dataMiB} MiB`,
         `drained in ${row.drainSec} s`,
       ];
+    case 'life':
+      return lifeFactsOf(row);
   }
+}
+
+function lifeFactsOf(row: LifeResult): string[] {
+  switch (row.name) {
+    case 'life/scheduled/memory':
+      return [
+        `${number.format(row.messages)} messages`,
+        `${row.anonBytesPerMessage} B anonymous each (${row.anonBeforeMiB} → ${row.anonAfterMiB} MiB)`,
+        `after a restart ${row.anonRestartedBytesPerMessage} B (${row.anonFreshMiB} → ${row.anonRestartedMiB} MiB)`,
+        `ready after ${row.readySec} s`,
+        `cancelled in ${row.cancelSec} s`,
+      ];
+    case 'life/scheduled/punctual':
+      return [`${number.format(row.duePerSec)}/s due`, ...latenessOf(row)];
+    case 'life/scheduled/drain':
+      return [
+        `${number.format(row.messagesPerSec)}/s`,
+        `${number.format(row.messages)} in ${row.seconds} s`,
+        ...latenessOf(row),
+      ];
+    case 'life/keyed':
+      return [
+        `server ${row.keyedCpuUsPerMessage} µs/message, without keys ${row.unkeyedCpuUsPerMessage} µs`,
+        `${number.format(row.keyedPerSec)}/s and ${number.format(row.unkeyedPerSec)}/s`,
+        `${number.format(row.keys)} keys, ${row.anonBytesPerKey} B each`,
+        `ready after ${row.readySec} s`,
+        `${number.format(row.repeated)} repeated`,
+      ];
+  }
+}
+
+function latenessOf(row: PunctualResult | DrainResult): string[] {
+  return [
+    `late p50 ${row.p50LateMs} ms, p99 ${row.p99LateMs} ms, max ${row.maxLateMs} ms`,
+    `generator's delay p99 ${row.generatorDelayP99Ms} ms, max ${row.generatorDelayMaxMs} ms`,
+  ];
 }

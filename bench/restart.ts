@@ -92,7 +92,7 @@ async function expectWaiting(daemon: DaemonProcess, messages: number): Promise<v
   if (waiting !== messages) throw new Error(`${messages} messages should wait, ${waiting} do`);
 }
 
-async function untilReady(url: string): Promise<void> {
+export async function untilReady(url: string): Promise<void> {
   for (;;) {
     const ready = await fetch(`${url}/readyz`).then(
       async (response) => {

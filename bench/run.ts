@@ -4,6 +4,7 @@ import { measureRow, type Pace } from './dispatch.ts';
 import { dispatchRows } from './dispatch-rows.ts';
 import { measureGenerator } from './generator-cost.ts';
 import { hostRow } from './host.ts';
+import { measureLife } from './life.ts';
 import { type BenchOptions, parseOptions, type Scope, USAGE, UsageError } from './options.ts';
 import { formatRow, type Row } from './report.ts';
 import { measureRestart } from './restart.ts';
@@ -24,7 +25,10 @@ async function* rowsOf(scope: Scope, options: BenchOptions): AsyncGenerator<Row,
       for (const row of dispatchRows({ quick, filter })) yield* measureRow(row, pace);
       return;
     case 'restart':
-      yield await measureRestart(options.restartMessages);
+      yield await measureRestart(options.messages);
+      return;
+    case 'life':
+      yield* measureLife({ messages: options.messages, rounds, filter });
       return;
   }
 }

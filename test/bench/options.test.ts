@@ -3,12 +3,12 @@ import { parseOptions, UsageError } from '../../bench/options.ts';
 
 t.test('all scopes, three rounds of five seconds', async (t) => {
   t.match(parseOptions([]), {
-    scopes: ['core', 'generator', 'dispatch', 'restart'],
+    scopes: ['core', 'generator', 'dispatch', 'restart', 'life'],
     json: false,
     rounds: 3,
     measureMs: 5000,
     generators: 1,
-    restartMessages: 1_000_000,
+    messages: 1_000_000,
   });
 });
 
@@ -20,7 +20,7 @@ t.test('a given number wins over --quick', async (t) => {
 t.test('wrong arguments are named', async (t) => {
   t.throws(
     () => parseOptions(['--scope', 'disk']),
-    new UsageError('--scope takes core, generator, dispatch, restart or all, received disk'),
+    new UsageError('--scope takes core, generator, dispatch, restart, life or all, received disk'),
   );
   t.throws(
     () => parseOptions(['--rounds', '0']),

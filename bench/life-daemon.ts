@@ -1,0 +1,94 @@
+/** A daemon of one life row: started, killed and started again on the same data and port. */
+import { DaemonProcess, makeDataDirectory, removeDataDirectory } from './daemon.ts';
+import { setUp, TENANTS } from './dispatch.ts';
+import type { MessageShape } from './load/message-shape.ts';
+import { freePort, untilReady } from './restart.ts';
+
+/** Memory is read when a process had this long to come to rest. */
+const REST_MS = 2_000;
+const PAYLOAD_BYTES = 160;
+/** Of each tenant: some thousand queues together. */
+const SENDERS_PER_TENANT = 40;
+export const LIFE_QUEUES = TENANTS * SENDERS_PER_TENANT;
+
+interface StartOptions {
+  readonly durability: 'flushed';
+  readonly dataDir: string;
+  readonly port: number;
+}
+
+export class LifeDaemon {
+  process: DaemonProcess;
+  readonly #options: StartOptions;
+
+  static async start(destinations: number): Promise<LifeDaemon> {
+    const dataDir = makeDataDirectory();
+    const options = { durability: 'flushed', dataDir, port: await freePort() } as const;
+    const daemon = new LifeDaemon(await DaemonProcess.start(options), options);
+    await setUp(daemon.process, destinations);
+    return daemon;
+  }
+
+  private constructor(process: DaemonProcess, options: StartOptions) {
+    this.process = process;
+    this.#options = options;
+  }
+
+  /** What a generator needs to know. */
+  get target(): { readonly url: string; readonly token: string } {
+    const { url, token } = this.process;
+    return { url, token };
+  }
+
+  /** After kill -9; resolves when it is ready. @returns seconds from the start of the process */
+  async restart(): Promise<number> {
+    await this.process.kill();
+    const { url } = this.process;
+    const startMs = performance.now();
+    const starting = DaemonProcess.start(this.#options);
+    await untilReady(url);
+    const readySec = (performance.now() - startMs) / 1000;
+    this.process = await starting;
+    return readySec;
+  }
+
+  async restedAnonMiB(): Promise<number> {
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    return this.process.memory().rssAnonMiB;
+  }
+
+  /** Messages that wait; asks the shard first, as the status shows what its last exchange left. */
+  async waiting(): Promise<number> {
+    await this.process.explain(destinationOf(0));
+    return (await this.process.status()).waiting;
+  }
+
+  async end(): Promise<void> {
+    await this.process.kill();
+    removeDataDirectory(this.#options.dataDir);
+  }
+}
+
+export function destinationOf(place: number): string {
+  return `bench-${place}`;
+}
+
+export function lifeShape(
+  place: number,
+  messagesPerFrame: number,
+  option?: 'at' | 'key',
+): MessageShape {
+  return {
+    destination: destinationOf(place),
+    tenants: TENANTS,
+    sendersPerTenant: SENDERS_PER_TENANT,
+    payloadBytes: PAYLOAD_BYTES,
+    messagesPerFrame,
+    ...(option === undefined ? {} : { option }),
+  };
+}
+
+/** Bytes for each of `count`, from a difference in MiB. */
+export function bytesEach(differenceMiB: number, count: number): number {
+  return Math.round((differenceMiB * 1024 * 1024 * 10) / count) / 10;
+}
