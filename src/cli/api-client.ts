@@ -92,22 +92,42 @@ function parseObject(text: string): JsonObject {
 }
 
 function refusalOf(status: number, answer: JsonObject, text: string): CliError {
-  const { code, message } = answer;
+  const { code, message, details } = answer;
   const sentence = typeof message === 'string' ? message : text.slice(0, 200);
   const numbers = typeof code === 'number' ? `${status}, code ${code}` : `${status}`;
-  return new CliError(exitCodeOf(status), `${sentence || 'The daemon refused.'} (${numbers})`, {
-    hint: hintOf(status),
-    answer: Object.keys(answer).length === 0 ? undefined : answer,
-  });
+  const { retryAfterMs } = (details ?? {}) as { retryAfterMs?: unknown };
+  return new CliError(
+    exitCodeOf(status, code),
+    `${sentence || 'The daemon refused.'} (${numbers})`,
+    {
+      hint: hintOf(status, code, retryAfterMs),
+      answer: Object.keys(answer).length === 0 ? undefined : answer,
+    },
+  );
 }
 
-function exitCodeOf(status: number): ExitCode {
+function exitCodeOf(status: number, code: unknown): ExitCode {
+  if (code === MESSAGE_ENDED) return EXIT.data;
   if (status === 401 || status === 403) return EXIT.noPermission;
   if (status === 409 || status === 429 || status === 503 || status === 507) return EXIT.temporary;
   return status >= 500 ? EXIT.internal : EXIT.data;
 }
 
-function hintOf(status: number): string | undefined {
+const MESSAGE_ENDED = 3020;
+/** What to do about errors by their number. */
+const HINTS: Readonly<Record<number, string>> = {
+  3001: 'Make it with `fairlead destination put NAME`; `fairlead destination ls` shows those there are.',
+  3019: 'Ended messages are remembered for dispatch.retentionMs only; `fairlead message list` shows them.',
+  [MESSAGE_ENDED]: '`fairlead message get ID` shows how it ended.',
+  3021: 'A gateway has it: ask again when this attempt has ended.',
+  3022: '`fairlead resume` takes new work again.',
+  3027: 'Cancel it with `fairlead message cancel ID`, or wait until it has ended.',
+};
+
+function hintOf(status: number, code: unknown, retryAfterMs: unknown): string | undefined {
+  const hint = HINTS[Number(code)];
+  if (hint !== undefined) return hint;
+  if (typeof retryAfterMs === 'number') return `Try again in ${retryAfterMs / 1000} s.`;
   if (status === 401) return 'Issue a new one: `fairlead token issue --scope platform`.';
   if (status === 403) return 'This needs a token with the scope platform.';
   if (status === 409) return 'Wait until its work is done, or move what refers to it.';

@@ -60,6 +60,14 @@ export function moment(text: string, _before?: unknown, nowMs = Date.now()): Dat
   );
 }
 
+/** A moment as above, or a duration ago: `1h`. */
+export function pastMoment(text: string, _before?: unknown, nowMs = Date.now()): Date {
+  const isDuration = /^\d+[a-z]+$/.test(text);
+  if (isDuration) return new Date(nowMs - durationMs(text));
+  if (!text.startsWith('+')) return moment(text);
+  throw new InvalidArgumentError('It is a time such as 2030-01-31T09:00:00Z, or so long ago: 1h.');
+}
+
 /** `250ms`, `90s`, `15m`, `12h`, `30d` in ms. */
 export function durationMs(text: string): number {
   const [, number, unit] = /^(\d{1,12})(ms|[smhd])$/.exec(text) ?? [];

@@ -2,17 +2,13 @@
  * All commands with their flags and help. A command's code is loaded when it runs, so that --help
  * and --version stay fast.
  */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { count, examples, paged, remote } from './command-flags.ts';
 import { type EntityWord, fieldsOf } from './entity-fields.ts';
+import { addDeadLetterCommands, addEraseCommand, addMessageCommands } from './message-commands.ts';
 import { addMessageFlags } from './message-flags.ts';
 
 const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
-
-const count = (text: string): number => {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  throw new InvalidArgumentError('It is a whole number from 1.');
-};
 
 export function buildProgram(version: string): Command {
   const program = new Command('fairlead')
@@ -23,6 +19,8 @@ export function buildProgram(version: string): Command {
     .exitOverride();
   addDaemonCommands(program);
   addOperatorCommands(program);
+  addMessageCommands(program);
+  addDeadLetterCommands(program);
   addClientCommands(program);
   program
     .command('demo')
@@ -94,7 +92,7 @@ function addDaemonCommands(program: Command): void {
 function addOperatorCommands(program: Command): void {
   addEntityCommands(program, 'destination', 'sms-de --rate-per-sec 100 --burst 10');
   addEntityCommands(program, 'set', 'gold --weight 900');
-  addEntityCommands(program, 'tenant', 'acme --set gold');
+  addEraseCommand(addEntityCommands(program, 'tenant', 'acme --set gold'));
   addEntityCommands(program, 'sender', 'acme/4930 --pool campaign');
   addEntityCommands(program, 'pool', 'campaign --rate-per-sec 50');
   addStateCommands(program);
@@ -152,7 +150,7 @@ function addStateCommands(program: Command): void {
   }
 }
 
-function addEntityCommands(program: Command, word: EntityWord, example: string): void {
+function addEntityCommands(program: Command, word: EntityWord, example: string): Command {
   const group = program.command(word).description(`list, show, make and delete ${word}s`);
   const load = () => import('./entities.ts');
 
@@ -187,6 +185,7 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
     .description(`delete a ${word}; refused while it is in use`)
     .argument('<name>')
     .action(async (name, options) => (await load()).removeEntity(word, name, options));
+  return group;
 }
 
 function addClientCommands(program: Command): void {
@@ -236,20 +235,6 @@ function addClientCommands(program: Command): void {
     });
 }
 
-/** Flags of commands that ask a running daemon. */
-function remote(command: Command): Command {
-  return command
-    .option('--url <url>', 'the daemon (FAIRLEAD_URL, else http://127.0.0.1:7600)')
-    .option('--token <token>', 'bearer token (FAIRLEAD_TOKEN)')
-    .option('--json', 'print JSON');
-}
-
-function paged(command: Command): Command {
-  return command
-    .option('--limit <n>', 'rows of a page (100)')
-    .option('--cursor <cursor>', 'where the page before ended');
-}
-
 /** Flags of commands that read the daemon's options. */
 function configFlags(command: Command, { json = false } = {}): Command {
   command
@@ -258,8 +243,4 @@ function configFlags(command: Command, { json = false } = {}): Command {
     .option('--port <port>', 'short for --set ingress.port=…')
     .option('--data <dir>', 'short for --set dataDir=…');
   return json ? command.option('--json', 'print JSON') : command;
-}
-
-function examples(lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
 }
