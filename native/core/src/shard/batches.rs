@@ -36,6 +36,8 @@ pub const OWN_EXPIRY: u8 = 0x10;
 pub const OVERDUE: u8 = 0x20;
 /// Admission by time would have refused it, had it been on.
 pub const DOUBTED: u8 = 0x40;
+/// It was accepted while admission by time was on, or in shadow.
+pub const JUDGED: u8 = 0x80;
 
 /// Whether a message in that state still needs its record: it has not ended, or is a dead letter.
 pub const fn is_live(state: u8) -> bool {

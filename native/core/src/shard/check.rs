@@ -29,6 +29,8 @@ struct Counts {
     timed: u32,
     scheduled: u32,
     bytes: u64,
+    /// Cost above 1 each, of those that wait for their next attempt.
+    surcharge: u64,
 }
 
 impl Shard {
@@ -189,6 +191,7 @@ impl Shard {
                         let extra = self.extras[&timer.key];
                         assert_eq!(timer.at_ms(), extra.detail, "time of {:x}", timer.key);
                         counts.timed += 1;
+                        counts.surcharge += u64::from(self.cost_of(timer.key)) - 1;
                     } else {
                         counts.scheduled += 1;
                     }
@@ -259,15 +262,18 @@ impl Shard {
                 assert_eq!(queue.timed, counts.timed, "tried again of {node}");
                 let mut there = 0;
                 let mut bytes = counts.bytes;
+                let mut surcharge = counts.surcharge;
                 for key in queue.entries() {
                     if self.state(key) == WAITING {
                         there += 1;
                         bytes += self.bytes_of(key);
+                        surcharge += u64::from(self.cost_of(key)) - 1;
                         assert!(waiting.insert(key), "{key:x} stands in two queues");
                     }
                 }
                 assert_eq!(there, queue.len(), "messages in queue {node}");
                 assert_eq!(queue.bytes, bytes, "bytes of queue {node}");
+                assert_eq!(queue.surcharge, surcharge, "surcharge of queue {node}");
                 let strict = self.any_strict && self.is_strict_queue(place, node);
                 let busy = counts.in_flight + counts.timed > 0;
                 assert_eq!(queue.blocked, strict && busy, "strict order of {node}");

@@ -132,6 +132,8 @@ impl Shard {
         self.counters.waiting += 1;
         self.set_state(key, WAITING);
         self.begin_validity(key, place, queue, own_expires_ms);
+        let cost = self.cost_of(key);
+        self.destinations[place as usize].surcharge(queue, cost);
         self.requeue(place, queue, key);
         self.list(place);
     }

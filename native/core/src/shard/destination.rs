@@ -1,9 +1,10 @@
 //! A destination: its scheduling tree, the queues beside it, and who takes its messages.
 
+use super::admission::Admission;
 use super::batches::Key;
 use super::outstanding::Outstanding;
 use super::slowed::Slowed;
-use crate::exchange::DestinationFields;
+use crate::exchange::{DestinationFields, LEVELS_MAX};
 use crate::record::MessageOptions;
 use crate::tree::{NodeId, Tree};
 use siphasher::sip::SipHasher13;
@@ -46,6 +47,8 @@ pub struct Queue {
     pub refuse_new: bool,
     /// Bytes of the bodies of its messages that have not ended.
     pub bytes: u64,
+    /// What its messages that wait (not scheduled ones) cost above 1 each.
+    pub surcharge: u64,
     /// Which pool its sender draws from, as a place in the shard's list.
     pub pool: Option<u32>,
 }
@@ -185,6 +188,8 @@ pub struct TenantNode {
     pub bytes: u64,
     pub waiting_max: u64,
     pub waiting_bytes_max: u64,
+    /// What its messages that wait cost above 1 each, by the rank of their level.
+    pub surcharges: [u64; LEVELS_MAX],
     /// Nodes of its service levels by rank; empty: its queues hang on itself.
     pub levels: Vec<NodeId>,
 }
@@ -255,6 +260,16 @@ impl Consumer {
         let paced_us = self.slowed.as_ref().map_or(0, |slowed| slowed.next_us);
         self.rest_until_us.max(paced_us)
     }
+
+    /// Part of its destination's rate that it takes now, 0…1; 0: it rests.
+    pub fn part_at(&self, now_us: u64) -> f64 {
+        if self.rest_until_us > now_us {
+            return 0.0;
+        }
+        self.slowed
+            .as_ref()
+            .map_or(1.0, |slowed| slowed.part(now_us))
+    }
 }
 
 pub struct Destination {
@@ -268,6 +283,8 @@ pub struct Destination {
     pub tenants: NameMap<NodeId>,
     /// Rank, kind, tenant, sender → queue node.
     pub queues: NameMap<NodeId>,
+    /// Admission by time, unless it is off.
+    pub admission: Option<Box<Admission>>,
     /// Some queue draws from a pool.
     pub pooled: bool,
     pub consumers: Vec<Consumer>,

@@ -88,6 +88,7 @@ impl Shard {
         };
         let mut left = room.min(PICKS_PER_TURN as u64) as usize;
         let cut = room > PICKS_PER_TURN as u64;
+        let is_watched = destination.admission.is_some();
         while left > 0 {
             if budget.full() {
                 return Turn::Full;
@@ -107,7 +108,13 @@ impl Shard {
                 continue;
             };
             self.hand_out(place, consumer, picked, key, budget);
+            if is_watched {
+                self.watch_served(place, picked);
+            }
             left -= 1;
+        }
+        if is_watched {
+            self.destinations[place as usize].note_bound(now_us);
         }
         let destination = &self.destinations[place as usize];
         let again = left == 0
@@ -152,6 +159,8 @@ impl Shard {
                 .pop(|key| batches.waits(None, key));
             let key = key.expect("the tree picks only queues with a due message");
             let next_cost = if destination.queue_mut(queue).costed {
+                let cost = self.cost_of(key);
+                self.destinations[place as usize].discharge(queue, cost);
                 self.tell_head_cost(place, queue)
             } else {
                 1
@@ -161,6 +170,10 @@ impl Shard {
             }
             self.counters.waiting -= 1;
             self.counters.expired += 1;
+            let cost = self.cost_of(key);
+            if let Some(admission) = &mut self.destinations[place as usize].admission {
+                admission.expired(queue, cost);
+            }
             self.leave(place, queue, key);
             self.end(key, OUTCOME_EXPIRED);
             let destination = &mut self.destinations[place as usize];
@@ -176,6 +189,16 @@ impl Shard {
             destination.tree.dequeue(queue, 1, self.now_us);
         }
         None
+    }
+
+    /// Tells admission by time what the queue got.
+    fn watch_served(&mut self, place: u32, picked: Picked) {
+        let destination = &mut self.destinations[place as usize];
+        let left = destination.tree.due(picked.queue);
+        if let Some(admission) = &mut destination.admission {
+            let in_time = admission.served(picked.queue, picked.charge.cost, left, self.now_us);
+            self.counters.refused_would_have_made_it += in_time;
+        }
     }
 
     fn hand_out(

@@ -4,7 +4,7 @@
 //! or newer ended records need the room; a straggler pins 16 KiB, no more.
 
 use super::batches::{
-    self, CANCELLED, DEAD, DELIVERED, EXPIRED, FAILED, GIVEN_UP, IN_FLIGHT, Key, OVERDUE,
+    self, CANCELLED, DEAD, DELIVERED, EXPIRED, FAILED, GIVEN_UP, IN_FLIGHT, JUDGED, Key, OVERDUE,
     OWN_EXPIRY, SCHEDULED, SENT, TIMED, UNDELIVERED, WAITING,
 };
 use super::destination::Owner;
@@ -80,7 +80,8 @@ impl Shard {
         batch.end(index, state, now_ms);
         batch.live -= 1;
         batch.log_last = self.next_log;
-        let has_timer = batch.flags(index) & (OWN_EXPIRY | OVERDUE) == OWN_EXPIRY;
+        let flags = batch.flags(index);
+        let has_timer = flags & (OWN_EXPIRY | OVERDUE) == OWN_EXPIRY;
         if !batch.dirty {
             batch.dirty = true;
             self.checkpoint.dirty.push(number);
@@ -108,6 +109,9 @@ impl Shard {
         }
         if !self.replayed.is_empty() {
             self.replayed.remove(&key);
+        }
+        if flags & JUDGED != 0 {
+            self.note_judged(flags, state);
         }
         if !self.extras.is_empty()
             && let Some(extra) = self.extras.get_mut(&key)
@@ -163,6 +167,10 @@ impl Shard {
         let now_us = self.now_us;
         self.leave(place, queue, key);
         self.counters.waiting -= 1;
+        if state != SCHEDULED {
+            let cost = self.cost_of(key);
+            self.destinations[place as usize].discharge(queue, cost);
+        }
         let destination = &mut self.destinations[place as usize];
         match state {
             WAITING => {
@@ -277,6 +285,8 @@ impl Shard {
         let was_scheduled = self.state_of(key) == SCHEDULED;
         if was_scheduled {
             self.counters.scheduled -= 1;
+            let cost = self.cost_of(key);
+            self.destinations[place as usize].surcharge(queue, cost);
         } else {
             if let Some(extra) = self.extras.get_mut(&key) {
                 extra.detail = 0;

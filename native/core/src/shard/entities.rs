@@ -5,8 +5,8 @@ use super::destination::{Destination, Owner, Queue, QueueName, QueueOf, TenantNo
 use super::{Fatal, SenderConfig, Shard, TENANT_TOTALS_MAX, TenantConfig, TenantTotals};
 use crate::error::Code;
 use crate::exchange::{
-    Change, DestinationFields, EntityKind, FairBy, LevelFloors, SenderFields, SetFields, SetOrder,
-    TenantFields, decode_configure, decode_in_use,
+    Change, DestinationFields, EntityKind, FairBy, LEVELS_MAX, LevelFloors, SenderFields,
+    SetFields, SetOrder, TenantFields, decode_configure, decode_in_use,
 };
 use crate::limits;
 use crate::shard::destination::NameMap;
@@ -121,6 +121,7 @@ impl Shard {
             let shorter = fields.lease_ms < destination.fields.lease_ms;
             destination.exists = true;
             destination.fields = fields;
+            destination.set_admission(now_us);
             destination.tree.configure(tree_config(&fields), now_us);
             destination.tree.pause_root(fields.paused, now_us);
             if shorter {
@@ -142,6 +143,7 @@ impl Shard {
             sets: NameMap::with_hasher(self.names),
             tenants: NameMap::with_hasher(self.names),
             queues: NameMap::with_hasher(self.names),
+            admission: None,
             pooled: false,
             consumers: Vec::new(),
             outstanding: Outstanding::new(now_us),
@@ -152,6 +154,7 @@ impl Shard {
             swept_us: now_us,
             expire_next: 0,
         });
+        self.destinations[place as usize].set_admission(now_us);
         self.destination_names.insert(name.as_bytes().into(), place);
         place
     }
@@ -521,6 +524,7 @@ impl Shard {
                 bytes: 0,
                 waiting_max,
                 waiting_bytes_max,
+                surcharges: [0; LEVELS_MAX],
                 levels,
             })),
         );
@@ -600,6 +604,9 @@ impl Shard {
         let destination = &mut self.destinations[place];
         destination.tree.sweep(budget, self.now_us, &mut freed);
         for node in freed.drain(..) {
+            if let Some(admission) = &mut destination.admission {
+                admission.forget(node);
+            }
             let owner = std::mem::replace(destination.owner_mut(node), Owner::Free);
             match owner {
                 Owner::Free => {}

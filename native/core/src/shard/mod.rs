@@ -10,6 +10,7 @@
 //! `EXPIRED` or `CANCELLED`. Out of attempts it is a dead letter (`DEAD`), which is replayed
 //! (`WAITING`) or purged (`GIVEN_UP`). What has ended is remembered for a while.
 
+mod admission;
 mod batches;
 mod cache;
 mod check;
@@ -21,6 +22,7 @@ mod dispatch;
 mod emit;
 mod end;
 mod entities;
+mod estimate;
 mod explain;
 mod idempotency;
 mod jobs;

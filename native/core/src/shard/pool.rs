@@ -63,6 +63,12 @@ impl Pools {
         pool.interval_us = interval_us;
     }
 
+    /// What its members get together, cost a second; none: not limited.
+    pub fn rate_per_sec(&self, place: u32) -> Option<f64> {
+        let bucket = self.pools[place as usize].bucket.as_ref();
+        bucket.map(Bucket::rate_per_sec)
+    }
+
     /// None: the message may go. Else when its queue is to ask again, µs.
     pub fn wait_us(&mut self, place: u32, cost: u32, now_us: u64) -> Option<u64> {
         let pool = &mut self.pools[place as usize];

@@ -1,5 +1,6 @@
 //! Publish: a frame is checked as a whole, then each message is queued or refused on its own.
 
+use super::admission::Asked;
 use super::batches::{self, Batch, Cells, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, WAITING};
 use super::destination::{Owner, QueueOf};
 use super::timers::{Kind, Timer};
@@ -65,6 +66,8 @@ struct Publishing<'a> {
     place: u32,
     /// The tenant of the connection; empty: the platform.
     own: &'a [u8],
+    /// The destination has admission by time.
+    by_time: bool,
 }
 
 /// What a message's options mean now.
@@ -133,6 +136,7 @@ impl Shard {
             frame,
             place,
             own: &own,
+            by_time: self.destinations[place as usize].admission.is_some(),
         };
         self.accept(connection, id, publishing, items);
         Ok(())
@@ -243,7 +247,9 @@ impl Shard {
         open: &mut OpenBatch,
         index: u16,
     ) -> Result<Taken, NotTaken> {
-        let Publishing { frame, place, own } = publishing;
+        let Publishing {
+            frame, place, own, ..
+        } = publishing;
         let tenant = item.tenant(frame).unwrap_or(own);
         let body_bytes = item.body_bytes_max(own);
         if !item.has_options() {
@@ -253,8 +259,14 @@ impl Shard {
                 sender: item.sender(frame).unwrap_or_default(),
             };
             let (tenant_node, queue) = self.room_for(place, tenant, of, body_bytes)?;
+            let judged = if publishing.by_time {
+                let key = batches::key(open.number, index);
+                self.by_time(place, queue, key, None)?
+            } else {
+                0
+            };
             self.store(publishing, item, open, index, None);
-            open.cells.put(index, WAITING, 1, body_bytes);
+            open.cells.put(index, WAITING | judged, 1, body_bytes);
             self.count_in(place, tenant_node, queue, open.cells.body_bytes(index));
             let destination = &mut self.destinations[place as usize];
             let entry = destination.queue_mut(queue);
@@ -286,8 +298,13 @@ impl Shard {
             sender: plan.queue_name,
         };
         let (tenant_node, queue) = self.room_for(place, tenant, of, body_bytes)?;
-        self.store(publishing, item, open, index, Some(&plan.stored));
         let key = batches::key(open.number, index);
+        let judged = if publishing.by_time {
+            self.by_time(place, queue, key, Some(&plan.stored))?
+        } else {
+            0
+        };
+        self.store(publishing, item, open, index, Some(&plan.stored));
         if let Some(hash) = hash {
             self.idempotency.table.insert(hash, key);
             open.keys.push((hash, index));
@@ -300,10 +317,41 @@ impl Shard {
             0
         };
         let cost = plan.stored.cost;
-        open.cells.put(index, state | flags, cost, body_bytes);
+        open.cells
+            .put(index, state | flags | judged, cost, body_bytes);
         self.count_in(place, tenant_node, queue, open.cells.body_bytes(index));
         self.queue_with_options(place, queue, key, &plan.stored);
         Ok(Taken::Queued)
+    }
+
+    /// Refuses what would expire before its turn; the flags of what is accepted.
+    fn by_time(
+        &mut self,
+        place: u32,
+        queue: NodeId,
+        key: Key,
+        options: Option<&MessageOptions<'_>>,
+    ) -> Result<u8, NotTaken> {
+        let (at_ms, expires_ms, cost) = options.map_or((0, 0, 1), |options| {
+            (options.at_ms, options.expires_ms, options.cost)
+        });
+        if at_ms > 0 {
+            return Ok(0);
+        }
+        let validity_ms = match expires_ms {
+            0 => self.destinations[place as usize].fields.validity_ms,
+            at_ms => at_ms.saturating_sub(self.now_us / 1000),
+        };
+        let asked = Asked {
+            key,
+            cost,
+            validity_ms,
+        };
+        self.admit(place, queue, asked)
+            .map_err(|retry_after_ms| NotTaken {
+                code: Code::WouldExpire,
+                retry_after_ms: Some(retry_after_ms),
+            })
     }
 
     /// What the options come to: times made absolute, the level only where the tenant has levels.
@@ -369,6 +417,7 @@ impl Shard {
             self.timers.push(timer);
             return;
         }
+        destination.surcharge(queue, options.cost);
         let entry = destination.queue_mut(queue);
         let was_empty = entry.is_empty();
         entry.push(key);
@@ -393,7 +442,9 @@ impl Shard {
         index: u16,
         options: Option<&MessageOptions<'_>>,
     ) {
-        let Publishing { frame, place, own } = publishing;
+        let Publishing {
+            frame, place, own, ..
+        } = publishing;
         let name = &self.destinations[place as usize].name;
         let options = options.filter(|options| !options.is_default());
         let closed = self.builder.push(index, place, name, options, |out| {

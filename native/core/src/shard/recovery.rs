@@ -497,6 +497,7 @@ impl Shard {
             let entry = destination.queue_mut(queue);
             entry.timed += 1;
             entry.costed |= options.cost != 1;
+            destination.surcharge(queue, options.cost);
             let timer = Timer::new(extra.detail, Kind::Due, key, place, queue);
             self.timers.push(timer);
             self.keep_order(place, queue);

@@ -62,6 +62,7 @@ impl Shard {
 
     fn apply_outcomes(&mut self, connection: u32, subscription: u32, outcomes: &[Outcome]) -> u32 {
         let mut applied = 0;
+        let mut cost = 0;
         let mut held_us_min = u64::MAX;
         let mut destination = None;
         for outcome in outcomes {
@@ -72,6 +73,9 @@ impl Shard {
                 continue;
             };
             applied += 1;
+            if outcome.outcome <= client_frame::OUTCOME_FAILED {
+                cost += u64::from(slot.charge.cost);
+            }
             held_us_min = held_us_min.min(self.now_us.saturating_sub(slot.dispatched_us));
             destination = Some(slot.destination);
             match outcome.outcome {
@@ -101,6 +105,9 @@ impl Shard {
             destination
                 .outstanding
                 .settled(u64::from(applied), held_us_min, self.now_us);
+            if let Some(admission) = &mut destination.admission {
+                admission.settled(applied, cost, self.now_us);
+            }
             self.list(place);
         }
         applied
@@ -266,6 +273,8 @@ impl Shard {
             flags,
         });
         self.counters.waiting += 1;
+        let cost = self.cost_of(key);
+        self.destinations[place as usize].surcharge(queue, cost);
         let extra = Extra {
             attempts,
             flags,

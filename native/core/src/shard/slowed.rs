@@ -34,6 +34,13 @@ impl Slowed {
         (self.part + seconds.saturating_mul(REGAINED_PER_SEC)).min(WHOLE)
     }
 
+    /// The same, 0…1.
+    pub fn part(&self, now_us: u64) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "at most 10,000")]
+        let part = self.part_at(now_us) as f64 / WHOLE as f64;
+        part
+    }
+
     /// Whether the whole rate is back.
     pub fn is_over(&self, now_us: u64) -> bool {
         self.part_at(now_us) >= WHOLE

@@ -19,6 +19,7 @@ mod explain;
 mod heap;
 mod level;
 mod node;
+mod path;
 mod pick;
 mod prefetch;
 mod trace;
@@ -37,6 +38,7 @@ use node::{Extra, Family, Key, NONE, Node};
 pub use bucket::TIMER_SLACK_US;
 pub use cost::Charge;
 pub use node::{FairBy, Limits, NodeConfig, NodeId, NodeKind, ROOT, TreeConfig, WEIGHT_MAX};
+pub use path::Step;
 
 /// A queue whose first due message leaves now.
 #[derive(Clone, Copy, Debug, PartialEq)]
