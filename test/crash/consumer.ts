@@ -2,12 +2,13 @@
  * The consumer's process. argv: log file, seed.
  *
  * Its log, in the order of what it saw:
- *   d CONNECTION DELIVERY ATTEMPT FLAGS ID FRAME INDEX   FRAME is -1 when the payload is damaged
- *                                                        DELIVERY is SUBSCRIPTION/NUMBER
- *   s CONNECTION REQUEST DELIVERY,OUTCOME …              settlement sent
- *   k CONNECTION REQUEST APPLIED UNKNOWN                 and acknowledged
+ *   d CONNECTION DELIVERY ATTEMPT FLAGS ID FRAME INDEX AT ACCEPTED EXPIRES
+ *                                        DELIVERY is SUBSCRIPTION/NUMBER; times in ms since the
+ *                                        epoch; FRAME is -1 when the payload is damaged
+ *   s CONNECTION REQUEST DELIVERY,OUTCOME,CODE …   settlement sent
+ *   k CONNECTION REQUEST APPLIED UNKNOWN   and acknowledged
  *   e CONNECTION REQUEST CODE
- *   c CONNECTION                                         connection ended
+ *   c CONNECTION                         connection ended
  */
 import {
   type Delivery,
@@ -37,6 +38,10 @@ const BOUNCES_MAX = 4;
 /** Share of deliveries that are held, so that some are in flight at every kill, and for how long. */
 const HELD_SHARE = 0.2;
 const HELD_MS_MAX = 150;
+/** Share of deliveries of `frail` that are to be tried again: some use up their attempts. */
+const FRAIL_RETRY_SHARE = 0.35;
+const FRAIL = DESTINATIONS.indexOf('frail');
+const CODE_MAX = 1_000;
 
 const [path = '', seed = '1'] = process.argv.slice(2);
 const random = randomFrom(Number(seed));
@@ -54,10 +59,15 @@ let due: (number | SettleOutcome)[][] = [];
 let held: { untilMs: number; subscription: number; outcome: number | SettleOutcome }[] = [];
 const bounces = new Map<string, number>();
 
-function outcomeOf(delivery: number, id: string): number | SettleOutcome {
+function outcomeOf(subscription: number, delivery: number, id: string): number | SettleOutcome {
   const dice = random();
   if (dice < 0.02) return { delivery, outcome: OUTCOME.delivered };
-  if (dice < 0.03) return { delivery, outcome: OUTCOME.failed };
+  if (dice < 0.025) return { delivery, outcome: OUTCOME.failed };
+  if (dice < 0.03) return { delivery, outcome: OUTCOME.failed, code: 1 + below(random, CODE_MAX) };
+  if (!draining && subscription === FRAIL && random() < FRAIL_RETRY_SHARE) {
+    // Without a time: its destination's back-off.
+    return { delivery, outcome: OUTCOME.retry };
+  }
   if (draining || dice > 0.07) return delivery;
   const before = bounces.get(id) ?? 0;
   if (before >= BOUNCES_MAX) return delivery;
@@ -71,13 +81,14 @@ function outcomeOf(delivery: number, id: string): number | SettleOutcome {
 function delivered(subscription: number, deliveries: readonly Delivery[]): void {
   if (!loaded) say({ is: 'loaded' });
   loaded = true;
-  for (const { delivery, messageId, payload, attempt, flags } of deliveries) {
+  const atMs = Date.now();
+  for (const each of deliveries) {
+    const { delivery, messageId, payload, attempt, flags, acceptedMs, expiresMs } = each;
     const id = messageIdToText(messageId);
     const { frame, index } = keyOf(payload) ?? { frame: -1, index: -1 };
-    log.add(
-      `d ${connection} ${subscription}/${delivery} ${attempt} ${flags} ${id} ${frame} ${index}`,
-    );
-    const outcome = outcomeOf(delivery, id);
+    const what = `${connection} ${subscription}/${delivery} ${attempt} ${flags} ${id}`;
+    log.add(`d ${what} ${frame} ${index} ${atMs} ${acceptedMs} ${expiresMs ?? 0}`);
+    const outcome = outcomeOf(subscription, delivery, id);
     if (!draining && random() < HELD_SHARE) {
       const untilMs = performance.now() + random() * HELD_MS_MAX;
       held.push({ untilMs, subscription, outcome });
@@ -100,8 +111,8 @@ function settle(): void {
     request += 1;
     const words = outcomes.map((each) =>
       typeof each === 'number'
-        ? `${subscription}/${each},0`
-        : `${subscription}/${each.delivery},${each.outcome}`,
+        ? `${subscription}/${each},0,0`
+        : `${subscription}/${each.delivery},${each.outcome},${each.code ?? 0}`,
     );
     log.add(`s ${connection} ${request} ${words.join(' ')}`);
     unanswered += 1;

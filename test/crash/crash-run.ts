@@ -11,8 +11,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BuiltDaemon, freePort } from './daemon-process.ts';
-import { Ledger, type LedgerResult } from './ledger.ts';
-import { DESTINATIONS, type FromClient, randomFrom, SLOW, type ToClient } from './traffic.ts';
+import { finalStatuses } from './final-statuses.ts';
+import { Ledger } from './ledger.ts';
+import { isConserved, type LedgerResult, wrongOf } from './ledger-figures.ts';
+import type { Replay } from './ledger-message.ts';
+import {
+  ATTEMPTS_MAX,
+  DESTINATIONS,
+  type DestinationName,
+  FRAIL_ATTEMPTS_MAX,
+  type FromClient,
+  LEVELLED_TENANTS,
+  randomFrom,
+  SLOW_PER_SEC,
+  type ToClient,
+} from './traffic.ts';
 
 export interface CrashOptions {
   readonly kills: number;
@@ -34,17 +47,30 @@ export interface CrashResult extends LedgerResult {
   readonly restartsMsP99: number;
   readonly exitCode: number | null;
   readonly passed: boolean;
+  /** Accepted is what ended in one of the ways there are, and nothing waits. */
+  readonly conserved: boolean;
   /** The first violations, in words. */
   readonly faults: readonly string[];
 }
 
-const SLOW_PER_SEC = 900;
-const ATTEMPTS_MAX = 1_000;
 const PER_SEC = 4_000;
 const LOAD_TIMEOUT_MS = 20_000;
 const DRAIN_TIMEOUT_MS = 60_000;
 /** Time for a second delivery of something to show itself. */
 const LINGER_MS = 300;
+/** Kills between two replays of the dead letters so far. */
+const KILLS_PER_REPLAY = 5;
+/** Ended messages are asked for at the end: all of a long run. */
+const RETENTION_BYTES = 2 ** 30;
+
+const ENDLESS = { attemptsMax: ATTEMPTS_MAX };
+const FIELDS: Readonly<Record<DestinationName, object>> = {
+  alpha: ENDLESS,
+  beta: ENDLESS,
+  frail: { attemptsMax: FRAIL_ATTEMPTS_MAX, retryBaseMs: 20, retryMaxMs: 200 },
+  once: { ...ENDLESS, onDoubt: 'fail' },
+  slow: { ...ENDLESS, ratePerSec: SLOW_PER_SEC },
+};
 
 class ClientProcess {
   readonly #child: ChildProcess;
@@ -105,6 +131,7 @@ class CrashRun {
   readonly #publisher: ClientProcess;
   readonly #consumer: ClientProcess;
   readonly #startsMs: number[] = [];
+  readonly #replays: { readonly ids: readonly string[]; readonly replay: Replay }[] = [];
   #port = 0;
   #daemon: BuiltDaemon | undefined;
 
@@ -131,11 +158,19 @@ class CrashRun {
       this.#publisher.tell({ do: 'connect', url: daemon.url, token: daemon.token });
       this.#consumer.tell({ do: 'connect', url: daemon.url, token: daemon.token });
       await Promise.all([this.#publisher.hears('loaded'), this.#consumer.hears('loaded')]);
+      if (kill % KILLS_PER_REPLAY === KILLS_PER_REPLAY - 1) await this.#replay(daemon);
       await sleep(msBetween[0] + random() * (msBetween[1] - msBetween[0]));
       if (kill < kills) await daemon.kill();
     }
-    const exitCode = await this.#drain();
-    return this.#account((performance.now() - startMs) / 1000, exitCode);
+    await this.#drain();
+    const [ledger, result] = await this.#account();
+    const exitCode = await (this.#daemon as BuiltDaemon).stop();
+    return this.#figures({
+      ledger,
+      result,
+      seconds: (performance.now() - startMs) / 1000,
+      exitCode,
+    });
   }
 
   async end(): Promise<void> {
@@ -149,7 +184,7 @@ class CrashRun {
       dataDir: join(this.#folder, 'data'),
       port: this.#port,
       build: this.#options.build,
-      settings: ['durability=flushed', 'shards=2'],
+      settings: ['durability=flushed', 'shards=2', `dispatch.retentionBytes=${RETENTION_BYTES}`],
     });
     this.#daemon = daemon;
     this.#startsMs.push(daemon.startMs);
@@ -157,53 +192,85 @@ class CrashRun {
   }
 
   async #configure(daemon: BuiltDaemon): Promise<void> {
-    for (const name of DESTINATIONS) {
-      const ratePerSec = name === DESTINATIONS[SLOW] ? SLOW_PER_SEC : null;
-      await daemon.put(`destinations/${name}`, { ratePerSec, attemptsMax: ATTEMPTS_MAX });
+    for (let tenant = 0; tenant < LEVELLED_TENANTS; tenant += 1) {
+      await daemon.put(`tenants/t${tenant}`, { levelFloors: [0, 0.1] });
     }
+    for (const name of DESTINATIONS) await daemon.put(`destinations/${name}`, FIELDS[name]);
+  }
+
+  /** Dead letters of `frail` go back to their queues; those of `once` stay. */
+  async #replay(daemon: BuiltDaemon): Promise<void> {
+    const ids = await daemon.deadLetters('frail');
+    if (ids.length === 0) return;
+    this.#replays.push({ ids, replay: { boot: this.#startsMs.length, atMs: Date.now() } });
+    const replayed = await daemon.replay(ids);
+    if (replayed !== ids.length) throw new Error(`${replayed} of ${ids.length} were replayed`);
   }
 
   /** Lifts the limit and waits until nothing waits and nothing is in flight. */
-  async #drain(): Promise<number | null> {
+  async #drain(): Promise<void> {
     const daemon = this.#daemon as BuiltDaemon;
     this.#publisher.tell({ do: 'drain' });
     this.#consumer.tell({ do: 'drain' });
     await this.#publisher.hears('drained');
-    await daemon.put(`destinations/${DESTINATIONS[SLOW]}`, { attemptsMax: ATTEMPTS_MAX });
+    await daemon.put('destinations/slow', { ...FIELDS.slow, ratePerSec: null });
+    await this.#untilEmpty(daemon);
+    await this.#replay(daemon);
+    await this.#untilEmpty(daemon);
+    await sleep(LINGER_MS);
+    this.#consumer.tell({ do: 'finish' });
+    this.#publisher.tell({ do: 'finish' });
+    await Promise.all([this.#consumer.hears('finished'), this.#publisher.hears('finished')]);
+  }
+
+  async #untilEmpty(daemon: BuiltDaemon): Promise<void> {
     const endMs = performance.now() + (this.#options.drainTimeoutMs ?? DRAIN_TIMEOUT_MS);
     for (;;) {
       const shards = await daemon.shards();
       const left = shards.reduce((sum, { waiting, inFlight }) => sum + waiting + inFlight, 0);
       // What will never come is for the ledger to say.
-      if (left === 0 || performance.now() > endMs) break;
+      if (left === 0 || performance.now() > endMs) return;
       await sleep(30);
     }
-    await sleep(LINGER_MS);
-    this.#consumer.tell({ do: 'finish' });
-    this.#publisher.tell({ do: 'finish' });
-    await Promise.all([this.#consumer.hears('finished'), this.#publisher.hears('finished')]);
-    return daemon.stop();
   }
 
-  #account(seconds: number, exitCode: number | null): CrashResult {
+  /** Compares what was seen with the daemon's own word, before and after one more kill. */
+  async #account(): Promise<[Ledger, LedgerResult]> {
     const ledger = new Ledger();
-    ledger.readPublisher(readFileSync(join(this.#folder, 'publisher.log'), 'utf8'));
-    ledger.readConsumer(readFileSync(join(this.#folder, 'consumer.log'), 'utf8'));
-    const result = ledger.result();
+    const read = (name: string): string => readFileSync(join(this.#folder, name), 'utf8');
+    ledger.readPublisher(read('publisher.log'));
+    for (const { ids, replay } of this.#replays) ledger.replayed(ids, replay);
+    ledger.readConsumer(read('consumer.log'));
+    const ids = ledger.ids();
+    const daemon = this.#daemon as BuiltDaemon;
+    const boots = this.#startsMs.length;
+    const before = await finalStatuses(daemon, ids);
+    await daemon.kill();
+    const after = await finalStatuses(await this.#start(), ids);
+    return [ledger, ledger.compare(before, after, boots)];
+  }
+
+  #figures(of: {
+    ledger: Ledger;
+    result: LedgerResult;
+    seconds: number;
+    exitCode: number | null;
+  }): CrashResult {
+    const { ledger, result, seconds, exitCode } = of;
     const restarts = this.#startsMs.slice(1).sort((a, b) => a - b);
     const at = (share: number) => Math.round(restarts[Math.ceil(share * restarts.length) - 1] ?? 0);
-    const { lost, duplicatesNotInFlight, orderErrors } = result;
-    const { partialFrames, strange, unknownSettles } = result;
-    const wrong = lost + duplicatesNotInFlight + orderErrors + partialFrames + strange;
+    const conserved = isConserved(result);
+    const isRight = wrongOf(result) === 0 && conserved;
     return {
       kills: this.#options.kills,
       ...result,
+      conserved,
       seconds: Number(seconds.toFixed(1)),
       seed: this.#options.seed,
       restartsMsP50: at(0.5),
       restartsMsP99: at(0.99),
       exitCode,
-      passed: wrong + unknownSettles === 0 && result.accepted > 0 && exitCode === 0,
+      passed: isRight && result.accepted > 0 && exitCode === 0,
       faults: ledger.faults,
     };
   }

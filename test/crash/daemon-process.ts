@@ -126,6 +126,27 @@ export class BuiltDaemon {
     return (JSON.parse(text) as { shards: ShardStatus[] }).shards;
   }
 
+  /** Ids of the dead letters of a destination. */
+  async deadLetters(destination: string): Promise<string[]> {
+    const ids: string[] = [];
+    let cursor = '';
+    do {
+      const from = cursor === '' ? '' : `&cursor=${cursor}`;
+      const text = await this.#request(`/v1/dead-letters?destination=${destination}${from}`, {});
+      const page = JSON.parse(text) as { items: { id: string }[]; cursor: string | null };
+      ids.push(...page.items.map(({ id }) => id));
+      cursor = page.cursor ?? '';
+    } while (cursor !== '');
+    return ids;
+  }
+
+  /** Puts dead letters back into their queues. @returns how many there were */
+  async replay(ids: readonly string[]): Promise<number> {
+    const init = { method: 'POST', body: JSON.stringify({ ids }) };
+    const text = await this.#request('/v1/dead-letters/replay', init);
+    return (JSON.parse(text) as { replayed: number }).replayed;
+  }
+
   async #request(path: string, init: RequestInit): Promise<string> {
     const response = await fetch(new URL(path, this.url.replace(/^ws/, 'http')), {
       ...init,

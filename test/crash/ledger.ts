@@ -1,54 +1,21 @@
 /**
- * The outside account of a run, read from the logs of the two client processes.
- *
- * A message's last state, in the consumer's own order of what it saw:
- *   none → open (delivered) → finalSent | returnSent (settlement sent) → done | returned (it was
- *   acknowledged) → open again … after returned, or after a connection that ended.
+ * The outside account of a run, read from the logs of the two client processes, and compared at the
+ * end with what the daemon says of every message.
  */
-import { OUTCOME } from '../../src/protocol/kinds.ts';
-
-type State = 'none' | 'open' | 'finalSent' | 'returnSent' | 'done' | 'returned';
-
-interface Message {
-  readonly queue: string;
-  readonly sequence: number;
-  accepted: boolean;
-  refused: boolean;
-  /** Of an acknowledged frame. */
-  id: string | undefined;
-  deliveries: number;
-  state: State;
-  /** Consumer's connection of the newest delivery. */
-  connection: string;
-}
-
-interface Frame {
-  readonly messages: readonly Message[];
-  /** Unanswered at a kill. */
-  maybe: boolean;
-}
-
-export interface LedgerResult {
-  readonly published: number;
-  readonly accepted: number;
-  readonly maybeAccepted: number;
-  readonly delivered: number;
-  /** Acknowledged, and never delivered, or given back and not delivered again. */
-  readonly lost: number;
-  /** Delivered again although the consumer had not given it back. */
-  readonly duplicates: number;
-  /** Of these: after an acknowledged settlement, without flag 1, or without a kill between. */
-  readonly duplicatesNotInFlight: number;
-  readonly orderErrors: number;
-  /** Frames that were unanswered at a kill and of which a part was accepted. */
-  readonly partialFrames: number;
-  /** Deliveries of what was never published, was refused, or is damaged; ids that differ. */
-  readonly strange: number;
-  /** Settlements of a live connection whose delivery the daemon did not know. */
-  readonly unknownSettles: number;
-  readonly returned: number;
-  readonly refused: number;
-}
+import type { StatusEntry } from '../../src/protocol/frames.ts';
+import { MESSAGE_STATUS, OUTCOME } from '../../src/protocol/kinds.ts';
+import type { Statuses } from './final-statuses.ts';
+import { type Ended, Figures, type LedgerResult } from './ledger-figures.ts';
+import {
+  expiryOf,
+  isDead,
+  type Message,
+  mayEndAs,
+  mustDie,
+  passReplays,
+  type Replay,
+} from './ledger-message.ts';
+import { Published } from './ledger-published.ts';
 
 const RETURNS: ReadonlySet<number> = new Set([
   OUTCOME.retry,
@@ -56,185 +23,187 @@ const RETURNS: ReadonlySet<number> = new Set([
   OUTCOME.notAttempted,
 ]);
 const FLAG_MAYBE_DELIVERED = 1;
+/** From the release of a delivery to the line in the consumer's log, on a busy machine. */
+const LATE_MS = 1_500;
+/** The daemon's clock follows that of the machine, and both are cut to whole ms. */
+const CLOCK_MS = 2;
+const ENDED = new Map<number, Ended>([
+  [MESSAGE_STATUS.sent, 'sent'],
+  [MESSAGE_STATUS.delivered, 'settledDelivered'],
+  [MESSAGE_STATUS.failed, 'failed'],
+  [MESSAGE_STATUS.expired, 'expired'],
+  [MESSAGE_STATUS.cancelled, 'cancelled'],
+]);
+
+interface Times {
+  readonly atMs: number;
+  readonly acceptedMs: number;
+  readonly expiresMs: number;
+}
 
 export class Ledger {
-  readonly #frames = new Map<number, Frame>();
+  readonly #figures = new Figures();
+  readonly #published = new Published(this.#figures);
   /** By connection, subscription and delivery: each shard numbers the deliveries of a connection. */
   readonly #deliveries = new Map<string, Message>();
   /** Settlements sent and not acknowledged, by connection and request. */
   readonly #settles = new Map<string, [Message, isReturn: boolean][]>();
-  readonly #endedConnections = new Set<string>();
+  readonly #endedConnections = new Set<number>();
   readonly #lastSequence = new Map<string, number>();
-  #maybeAccepted = 0;
-  #delivered = 0;
-  #duplicates = 0;
-  #duplicatesNotInFlight = 0;
-  #orderErrors = 0;
-  #strange = 0;
-  #unknownSettles = 0;
-  #returned = 0;
-  #refused = 0;
-  /** The first few violations, in words. */
-  readonly faults: string[] = [];
 
-  /** All of the publisher's log comes before any of the consumer's. */
+  get faults(): readonly string[] {
+    return this.#figures.faults;
+  }
+
+  /** All of the publisher's log comes first. */
   readPublisher(text: string): void {
-    const lastId = new Map<string, string>();
-    for (const line of linesOf(text)) {
-      const [what, number = '', ...words] = line.split(' ');
-      const frame = this.#frames.get(Number(number));
-      if (what === 'f') this.#published(Number(number), words);
-      else if (what === 'a' && frame) this.#acknowledged(frame, words, lastId);
-      else if (what === 'x' && frame) frame.maybe = true;
-      else if (what === 'e' && frame) {
-        for (const message of frame.messages) message.refused = true;
-        this.#refused += frame.messages.length;
-      }
-    }
+    this.#published.read(text);
+  }
+
+  /** Dead letters that an operator replayed, in the order in which it happened. */
+  replayed(ids: readonly string[], replay: Replay): void {
+    this.#figures.count('replayed', ids.length);
+    for (const id of ids) this.#published.withId(id)?.replays.push(replay);
   }
 
   readConsumer(text: string): void {
-    for (const line of linesOf(text)) {
+    for (const line of text.split('\n')) {
       const [what, connection = '', ...words] = line.split(' ');
-      if (what === 'd') this.#deliver(connection, words);
+      if (what === 'd') this.#deliver(Number(connection), words);
       else if (what === 's') this.#settleSent(connection, words);
       else if (what === 'k') this.#settleAcknowledged(connection, words);
-      else if (what === 'c') this.#endedConnections.add(connection);
-      else this.#strangeThing(`the consumer's log has ${line}`);
+      else if (what === 'c') this.#endedConnections.add(Number(connection));
+      else if (line !== '') this.#figures.wrong('strange', `the consumer's log has ${line}`);
     }
+    this.#published.completeFrames();
   }
 
-  result(): LedgerResult {
-    let published = 0;
-    let accepted = 0;
-    let lost = 0;
-    let partialFrames = 0;
-    for (const [number, { messages, maybe }] of this.#frames) {
-      published += messages.length;
-      const came = messages.filter(({ deliveries }) => deliveries > 0).length;
-      if (maybe) this.#maybeAccepted += messages.length;
-      if (maybe && came > 0 && came < messages.length) {
-        partialFrames += 1;
-        this.#say(`frame ${number}: ${came} of ${messages.length} messages came`);
-      }
-      for (const message of messages) {
-        if (!message.accepted) continue;
-        accepted += 1;
-        if (this.#isSettled(message)) continue;
-        lost += 1;
-        this.#say(`lost: frame ${number}, ${message.queue} ${message.sequence} ${message.state}`);
-      }
+  /** Of all messages that are known to be accepted. */
+  ids(): string[] {
+    return [...this.#published.messages()].flatMap(({ id }) => id ?? []);
+  }
+
+  /** Takes what the daemon says of each of `ids`, before and after its last restart. */
+  compare(before: Statuses, after: Statuses, boots: number): LedgerResult {
+    for (const message of this.#published.messages()) {
+      if (message.id === undefined) continue;
+      passReplays(message, Number.POSITIVE_INFINITY);
+      const found = before.get(message.id);
+      this.#judge(message, found, boots);
+      const later = after.get(message.id);
+      if (found === undefined || saysTheSame(found, later)) continue;
+      const words = `${message.id} was ${wordsOf(found)} before a restart, then ${wordsOf(later)}`;
+      this.#figures.wrong('statusWrong', words);
     }
-    return {
-      published,
-      accepted,
-      maybeAccepted: this.#maybeAccepted,
-      delivered: this.#delivered,
-      lost,
-      duplicates: this.#duplicates,
-      duplicatesNotInFlight: this.#duplicatesNotInFlight,
-      orderErrors: this.#orderErrors,
-      partialFrames,
-      strange: this.#strange,
-      unknownSettles: this.#unknownSettles,
-      returned: this.#returned,
-      refused: this.#refused,
-    };
+    return this.#figures.result();
   }
 
-  /** A settlement that was sent and not answered may have been taken before the kill. */
-  #isSettled({ state, connection }: Message): boolean {
-    return state === 'done' || (state === 'finalSent' && this.#endedConnections.has(connection));
-  }
-
-  #published(number: number, [destination, ...words]: string[]): void {
-    const messages = words.map((word) => {
-      const [name, sequence] = word.split(',');
-      return {
-        queue: `${destination}/${name}`,
-        sequence: Number(sequence),
-        accepted: false,
-        refused: false,
-        id: undefined,
-        deliveries: 0,
-        state: 'none' as State,
-        connection: '',
-      };
-    });
-    this.#frames.set(number, { messages, maybe: false });
-  }
-
-  #acknowledged(frame: Frame, [first = '-', holes = '-']: string[], last: Map<string, string>) {
-    const refused = new Set(holes === '-' ? [] : holes.split(',').map(Number));
-    this.#refused += refused.size;
-    const base = Number.parseInt(first.slice(-4), 16);
-    frame.messages.forEach((message, index) => {
-      message.refused = refused.has(index);
-      if (message.refused) return;
-      message.accepted = true;
-      const number = (base + index).toString(16).padStart(4, '0');
-      message.id = first.slice(0, -4) + number;
-      // Shard, batch, index: the order of acceptance. The check between them says nothing.
-      const order = first.slice(0, 16) + number;
-      if (order <= (last.get(message.queue) ?? '')) {
-        this.#orderErrors += 1;
-        this.#say(`ids of ${message.queue} do not ascend at ${message.sequence}`);
-      }
-      last.set(message.queue, order);
-    });
-  }
-
-  #deliver(connection: string, words: string[]): void {
-    const [delivery, attempt, flags, id, frame, index] = words;
-    this.#delivered += 1;
-    const message = this.#frames.get(Number(frame))?.messages[Number(index)];
-    if (message === undefined || message.refused) {
-      this.#strangeThing(`delivery ${delivery} of connection ${connection}: no such message`);
+  #judge(message: Message, found: StatusEntry | undefined, boots: number): void {
+    const { id, queue, sequence, state, attempt, connection, ttlMs, cancel } = message;
+    const history = `${state}, attempt ${attempt}, connection ${connection}, ttl ${ttlMs}, cancel ${cancel}`;
+    const words = `${id} of ${queue} ${sequence} is ${wordsOf(found)} in life ${boots}; ${history}`;
+    if (found === undefined && !message.accepted) {
+      this.#figures.wrong('partialFrames', words);
       return;
     }
-    if (message.id !== undefined && message.id !== id) {
-      this.#strangeThing(`${id} was acknowledged as ${message.id}`);
+    this.#figures.count('accepted');
+    const how = found && (isDead(found) ? 'dead' : ENDED.get(found.status));
+    if (how !== undefined) this.#figures.ended(how);
+    else if (found !== undefined) this.#figures.wrong('notEnded', words);
+    const hasEnded = (of: number): boolean => this.#endedConnections.has(of);
+    const isRight = found !== undefined && mayEndAs(message, { found, boots, hasEnded });
+    const mustBeDead = mustDie(message) && cancel !== 'done';
+    if (isRight && (how === 'dead' || !mustBeDead)) return;
+    const isGone = how === undefined || how === 'sent' || how === 'settledDelivered';
+    const isSettled = state === 'done' || state === 'finalSent';
+    this.#figures.wrong(isGone && !isSettled ? 'lost' : 'statusWrong', words);
+  }
+
+  #deliver(connection: number, words: string[]): void {
+    const [delivery, attempt, flags, id = '', frame, index, ...times] = words;
+    this.#figures.count('delivered');
+    const message = this.#published.at(Number(frame), Number(index));
+    if (message === undefined || message.refused) {
+      const what = `delivery ${delivery} of connection ${connection}: no such message`;
+      this.#figures.wrong('strange', what);
+      return;
     }
-    message.id = id;
+    this.#published.identify(message, id);
+    const [atMs = 0, acceptedMs = 0, expiresMs = 0] = times.map(Number);
+    passReplays(message, atMs);
+    this.#checkTimes(message, { atMs, acceptedMs, expiresMs });
+    this.#checkCancel(message, connection, atMs);
     const isFlagged = (Number(flags) & FLAG_MAYBE_DELIVERED) !== 0;
     if (message.deliveries === 0) this.#first(message, Number(attempt), isFlagged);
     else this.#again(message, connection, isFlagged);
     message.deliveries += 1;
     message.state = 'open';
     message.connection = connection;
+    message.attempt = Number(attempt);
     this.#deliveries.set(`${connection}:${delivery}`, message);
   }
 
-  #first({ queue, sequence }: Message, attempt: number, isFlagged: boolean): void {
-    if (attempt !== 1 || isFlagged) return;
+  #checkTimes(message: Message, { atMs, acceptedMs, expiresMs }: Times): void {
+    const name = `${message.queue} ${message.sequence}`;
+    if (message.atMs > acceptedMs) this.#figures.count('scheduled');
+    if (message.ttlMs > 0) this.#figures.count('shortLived');
+    if (atMs < message.atMs - CLOCK_MS) {
+      this.#figures.wrong('early', `${name} came ${message.atMs - atMs} ms before its time`);
+    }
+    if (acceptedMs < message.sentMs - CLOCK_MS) {
+      this.#figures.wrong('strange', `${name} was accepted before it was sent`);
+    }
+    if (message.wasReplayed) return;
+    const expiryMs = expiryOf(message, acceptedMs);
+    if (expiresMs !== expiryMs) {
+      this.#figures.wrong('strange', `${name} expires at ${expiresMs}, not at ${expiryMs}`);
+    }
+    if (atMs <= expiryMs + LATE_MS) return;
+    this.#figures.wrong('late', `${name} came ${atMs - expiryMs} ms after its validity`);
+  }
+
+  /** Within a life of the daemon what is cancelled had been given back before by the consumer. */
+  #checkCancel(message: Message, connection: number, atMs: number): void {
+    if (message.cancel !== 'done') return;
+    const { cancelBoot, cancelledMs, queue, sequence } = message;
+    const isLater = connection === cancelBoot && atMs > cancelledMs + CLOCK_MS;
+    if (connection <= cancelBoot && !isLater) return;
+    const words = `${queue} ${sequence} came ${atMs - cancelledMs} ms after its cancel`;
+    this.#figures.wrong('deliveredAfterCancel', words);
+  }
+
+  #first(message: Message, attempt: number, isFlagged: boolean): void {
+    const { queue, sequence } = message;
+    if (attempt !== 1 || isFlagged || message.unordered || message.atMs > 0) return;
     const last = this.#lastSequence.get(queue) ?? 0;
     if (sequence <= last) {
-      this.#orderErrors += 1;
-      this.#say(`${queue}: ${sequence} came after ${last}`);
+      this.#figures.wrong('orderErrors', `${queue}: ${sequence} came after ${last}`);
     }
     this.#lastSequence.set(queue, Math.max(last, sequence));
   }
 
-  #again(message: Message, connection: string, isFlagged: boolean): void {
+  #again(message: Message, connection: number, isFlagged: boolean): void {
     const { state, queue, sequence } = message;
-    if (state === 'returned' || state === 'returnSent') {
-      this.#returned += 1;
+    if (state === 'returned' || state === 'returnSent' || state === 'replayed') {
+      this.#figures.count('returned');
       return;
     }
-    this.#duplicates += 1;
+    this.#figures.count('duplicates');
     const inFlight = state !== 'done' && isFlagged && message.connection !== connection;
-    if (inFlight) return;
-    this.#duplicatesNotInFlight += 1;
-    this.#say(`${queue} ${sequence} again after ${state}, ${isFlagged ? 'flagged' : 'no flag'}`);
+    if (inFlight && message.destination !== 'once') return;
+    const words = `${queue} ${sequence} after ${state}, ${isFlagged ? 'flagged' : 'no flag'}`;
+    this.#figures.wrong('duplicatesNotInFlight', words);
   }
 
   #settleSent(connection: string, [request, ...words]: string[]): void {
     const sent: [Message, boolean][] = [];
     for (const word of words) {
-      const [delivery, outcome] = word.split(',');
+      const [delivery, outcome, code] = word.split(',');
       const message = this.#deliveries.get(`${connection}:${delivery}`);
       if (message === undefined) continue;
-      const isReturn = RETURNS.has(Number(outcome));
+      message.outcome = Number(outcome);
+      message.code = Number(code);
+      const isReturn = RETURNS.has(message.outcome);
       message.state = isReturn ? 'returnSent' : 'finalSent';
       sent.push([message, isReturn]);
     }
@@ -244,8 +213,8 @@ export class Ledger {
   #settleAcknowledged(connection: string, [request, , unknown]: string[]): void {
     const sent = this.#settles.get(`${connection}:${request}`);
     if (Number(unknown) > 0 || sent === undefined) {
-      this.#unknownSettles += Number(unknown);
-      this.#say(`settle ${request} of connection ${connection}: ${unknown} unknown`);
+      const words = `settle ${request} of connection ${connection}: ${unknown} unknown`;
+      this.#figures.wrong('unknownSettles', words);
       return;
     }
     for (const [message, isReturn] of sent) {
@@ -254,17 +223,12 @@ export class Ledger {
       if (!isReturn) message.state = 'done';
     }
   }
-
-  #strangeThing(words: string): void {
-    this.#strange += 1;
-    this.#say(words);
-  }
-
-  #say(words: string): void {
-    if (this.faults.length < 20) this.faults.push(words);
-  }
 }
 
-function linesOf(text: string): string[] {
-  return text.split('\n').filter((line) => line !== '');
+function saysTheSame(one: StatusEntry, other: StatusEntry | undefined): boolean {
+  const { status, code, attempts } = one;
+  return other?.status === status && other.code === code && other.attempts === attempts;
 }
+
+const wordsOf = (found: StatusEntry | undefined): string =>
+  found === undefined ? 'unknown' : JSON.stringify(found);

@@ -1,11 +1,23 @@
 /** What publisher, consumer and ledger agree on: destinations, the key in a payload, random numbers. */
 import { appendFileSync } from 'node:fs';
 
-/** `slow` has a rate below its load, so that it is backlogged; all have attempts without end. */
-export const DESTINATIONS = ['alpha', 'beta', 'gamma', 'slow'] as const;
-export const SLOW = 3;
+/**
+ * `frail` gives a message few attempts; what is in doubt at `once` is not sent again; `slow` has a
+ * rate below its load, so that it is backlogged. Elsewhere attempts have no end.
+ */
+export const DESTINATIONS = ['alpha', 'beta', 'frail', 'once', 'slow'] as const;
+export type DestinationName = (typeof DESTINATIONS)[number];
+export const SLOW = 4;
+export const SLOW_PER_SEC = 300;
+export const ATTEMPTS_MAX = 1_000;
+export const FRAIL_ATTEMPTS_MAX = 3;
 export const TENANTS = 12;
 export const SENDERS = 5;
+/** Tenants below this number have two service levels; the others have none. */
+export const LEVELLED_TENANTS = 4;
+export const LEVELS = 2;
+/** Of every destination here: its default. */
+export const VALIDITY_MS = 36_000_000;
 
 /** Where a message is in the publisher's log: frame and place in it. */
 export interface Key {
@@ -78,7 +90,7 @@ export class LogFile {
 /** What the orchestrator says to a client process, and what it hears. */
 export type ToClient =
   | { readonly do: 'connect'; readonly url: string; readonly token: string }
-  /** Publisher: send nothing more. Consumer: from now on every outcome is sent. */
+  /** Publisher: nothing new, repeats until acknowledged. Consumer: from now on every outcome is sent. */
   | { readonly do: 'drain' }
   | { readonly do: 'finish' };
 export type FromClient =
