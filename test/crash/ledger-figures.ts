@@ -25,7 +25,7 @@ const COUNTS = {
 const ENDED = { sent: 0, settledDelivered: 0, failed: 0, expired: 0, cancelled: 0, dead: 0 };
 
 /** All of these have to be 0. */
-const WRONG = {
+const ZERO_WRONG = {
   /** Acknowledged, and never delivered, or given back and not delivered again. */
   lost: 0,
   /** Of the duplicates: after an acknowledged settlement, without flag 1, or without a kill between. */
@@ -54,15 +54,18 @@ const WRONG = {
 
 export type Count = keyof typeof COUNTS;
 export type Ended = keyof typeof ENDED;
-export type Wrong = keyof typeof WRONG;
+export type Wrong = keyof typeof ZERO_WRONG;
 export type LedgerResult = Readonly<Record<Count | Ended | Wrong, number>>;
+
+/** Names of the figures that have to be 0. */
+export const WRONG = Object.keys(ZERO_WRONG) as Wrong[];
 
 const FAULTS_MAX = 5;
 
 export class Figures {
   readonly #counts = { ...COUNTS };
   readonly #ended = { ...ENDED };
-  readonly #wrong = { ...WRONG };
+  readonly #wrong = { ...ZERO_WRONG };
   /** The first violations of each kind, in words. */
   readonly faults: string[] = [];
 
@@ -88,7 +91,7 @@ const sumOf = (names: object, result: LedgerResult): number =>
   Object.keys(names).reduce((sum, name) => sum + result[name as keyof LedgerResult], 0);
 
 /** What has to be 0, added up. */
-export const wrongOf = (result: LedgerResult): number => sumOf(WRONG, result);
+export const wrongOf = (result: LedgerResult): number => sumOf(ZERO_WRONG, result);
 
 /** Whether everything accepted ended in one of the ways there are. */
 export const isConserved = (result: LedgerResult): boolean =>

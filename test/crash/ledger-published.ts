@@ -1,6 +1,6 @@
 /** What was published, repeated and cancelled, from the publisher's log, and under which ids. */
 import type { Figures } from './ledger-figures.ts';
-import type { Message } from './ledger-message.ts';
+import type { Message, Replay } from './ledger-message.ts';
 import { firstOf, idAt, orderOf } from './message-ids.ts';
 
 interface Frame {
@@ -18,6 +18,7 @@ export class Published {
   readonly #frames = new Map<number, Frame>();
   readonly #byId = new Map<string, Message>();
   readonly #cancels = new Map<number, readonly string[]>();
+  readonly #replays = new Map<string, readonly Replay[]>();
   readonly #lastId = new Map<string, string>();
 
   constructor(figures: Figures) {
@@ -43,8 +44,10 @@ export class Published {
     return this.#frames.get(frame)?.messages[index];
   }
 
-  withId(id: string): Message | undefined {
-    return this.#byId.get(id);
+  /** Its id may become known later, by a delivery. */
+  replayed(id: string, replay: Replay): void {
+    this.#byId.get(id)?.replays.push(replay);
+    this.#replays.set(id, [...(this.#replays.get(id) ?? []), replay]);
   }
 
   *messages(): Generator<Message> {
@@ -58,6 +61,7 @@ export class Published {
     if (message.id === undefined) {
       message.id = id;
       this.#byId.set(id, message);
+      message.replays.push(...(this.#replays.get(id) ?? []));
     }
     if (message.id === id) return true;
     const words = `${message.queue} ${message.sequence} is ${message.id} and ${id}`;

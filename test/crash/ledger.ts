@@ -41,6 +41,13 @@ interface Times {
   readonly expiresMs: number;
 }
 
+interface Replays {
+  readonly ids: readonly string[];
+  readonly replay: Replay;
+  /** How many the daemon says it were. */
+  readonly replayed: number;
+}
+
 export class Ledger {
   readonly #figures = new Figures();
   readonly #published = new Published(this.#figures);
@@ -61,9 +68,12 @@ export class Ledger {
   }
 
   /** Dead letters that an operator replayed, in the order in which it happened. */
-  replayed(ids: readonly string[], replay: Replay): void {
-    this.#figures.count('replayed', ids.length);
-    for (const id of ids) this.#published.withId(id)?.replays.push(replay);
+  replayed({ ids, replay, replayed }: Replays): void {
+    this.#figures.count('replayed', replayed);
+    if (replayed !== ids.length) {
+      this.#figures.wrong('statusWrong', `${replayed} of ${ids.length} were replayed`);
+    }
+    for (const id of ids) this.#published.replayed(id, replay);
   }
 
   readConsumer(text: string): void {
@@ -81,6 +91,11 @@ export class Ledger {
   /** Of all messages that are known to be accepted. */
   ids(): string[] {
     return [...this.#published.messages()].flatMap(({ id }) => id ?? []);
+  }
+
+  /** What the logs alone say. */
+  result(): LedgerResult {
+    return this.#figures.result();
   }
 
   /** Takes what the daemon says of each of `ids`, before and after its last restart. */
