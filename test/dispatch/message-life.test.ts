@@ -147,6 +147,21 @@ t.test('dead letters outlive a restart', async (t) => {
   t.equal((await api.until(id, 'queued')).deadLetter, false);
 });
 
+t.test('a dead letter is not replayed into a destination that was deleted', async (t) => {
+  const destination = await destinationOf(t, { attemptsMax: 1 });
+  const gateway = await api.gateway(destination, () => ({ outcome: 'retry', retryAfterMs: 1 }));
+  const id = await api.send({ destination, tenant: 'acme' });
+  await api.until(id, 'failed');
+  await gateway.close();
+  t.match(await api.call(`DELETE /v1/destinations/${destination}`), { status: 204 });
+  const replay = (body: object) => api.call('POST /v1/dead-letters/replay', body);
+  t.strictSame((await replay({ ids: [id] })).body, { replayed: 0, unknown: 1 });
+  t.strictSame((await replay({ destination })).body, { replayed: 0, unknown: 1 });
+  await api.call(`PUT /v1/destinations/${destination}`, {});
+  t.strictSame((await replay({ destination })).body, { replayed: 1, unknown: 0 });
+  t.equal((await api.call(`GET /v1/messages/${id}`)).body.status, 'queued');
+});
+
 t.test('receipts of a gateway show, with their code', async (t) => {
   const destination = await destinationOf(t);
   const gateway = await api.gateway(destination, () => 'sent');

@@ -303,7 +303,9 @@ impl Shard {
         let Some((tenant, sender, _, _)) = message.parts() else {
             return false;
         };
-        let Some(&place) = self.destination_names.get(message.destination.as_bytes()) else {
+        let place = self.destination_names.get(message.destination.as_bytes());
+        // One that was deleted serves nobody: the message would wait there until it expires.
+        let Some(&place) = place.filter(|&&place| self.destinations[place as usize].exists) else {
             return false;
         };
         let options = message.parsed_options();
