@@ -47,7 +47,12 @@ export function readSend(body: unknown, keyHeader: string | undefined): Outgoing
 }
 
 /** @throws FairleadError as `readSend`; an error of a message says its index */
-export function readBatch(body: unknown): Outgoing {
+export function readBatch(body: unknown, keyHeader: string | undefined): Outgoing {
+  if (keyHeader !== undefined) {
+    const message =
+      'The header Idempotency-Key is for one message; those of a batch have idempotencyKey each.';
+    throw new FairleadError('invalidValue', message, { field: 'idempotencyKey' });
+  }
   const { destination, messages } = parseObject(
     'A batch',
     batchFrameSchema,

@@ -115,8 +115,9 @@ function batchRoute(shards: MessageShards): RestRoute {
         },
       },
     },
-    handler: async ({ body }) => {
-      return { status: 202, body: { items: await publishMessages(shards, readBatch(body)) } };
+    handler: async ({ body, headers }) => {
+      const outgoing = readBatch(body, headers.get('idempotency-key'));
+      return { status: 202, body: { items: await publishMessages(shards, outgoing) } };
     },
   });
 }

@@ -26,6 +26,10 @@ export interface Destinations {
 /** A message as the core tells it. */
 export interface FoundMessage {
   readonly id: string;
+  readonly destination: string;
+  readonly tenant: string;
+  readonly sender: string | null;
+  readonly recipient: string | null;
   /** Base64. */
   readonly payload: string;
   readonly callback: string | null;

@@ -5,8 +5,14 @@ import type { FoundMessage } from './message-shards.ts';
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The payload as text where it is text; a redacted message has none. */
-export function messageView({ payload, callback, ...fields }: FoundMessage): object {
-  return { ...fields, ...payloadView(payload, fields.redacted), callbackUrl: callback };
+export function messageView(message: FoundMessage): object {
+  const { id, destination, tenant, sender, recipient, payload, callback, ...state } = message;
+  return {
+    ...{ id, destination, tenant, sender, recipient },
+    ...payloadView(payload, message.redacted),
+    callbackUrl: callback,
+    ...state,
+  };
 }
 
 function payloadView(base64: string, redacted: boolean): object {

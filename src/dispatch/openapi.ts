@@ -64,7 +64,7 @@ export function openApi(routes: readonly RestRoute[], version: string): object {
       title: 'Fairlead',
       version,
       description:
-        'What operators ask of a dispatcher daemon. Messages go over the WebSocket at /v1/stream.',
+        'What operators ask of a dispatcher daemon. Programs that send many messages, and gateways, use the WebSocket at /v1/stream.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],

@@ -160,6 +160,8 @@ t.test('what is wrong is said before anything is sent', async (t) => {
     status: 400,
     body: { message: /^Message 0: a message has no field "destination"/, details: { index: 0 } },
   });
+  const keyed = await api.call('POST /v1/messages/batch', batch, { 'idempotency-key': 'k' });
+  t.match(keyed, { status: 400, body: { message: /Idempotency-Key is for one message/ } });
   t.match(await send({ ...good, destination: 'nowhere' }), { status: 404, body: { code: 3001 } });
   await api.call('POST /v1/destinations/sms/drain');
   const drained = await send(good);
