@@ -65,9 +65,12 @@ pub const fn status_of_state(state: u8) -> u8 {
     }
 }
 
+/// Tenant, sender (empty: none), recipient (empty: none) and payload.
+pub type Parts<'a> = (&'a [u8], &'a [u8], &'a [u8], &'a [u8]);
+
 impl Message {
-    /// Tenant, sender (empty: none), recipient (empty: none) and payload.
-    pub fn parts(&self) -> Option<(&[u8], &[u8], &[u8], &[u8])> {
+    /// What its body says.
+    pub fn parts(&self) -> Option<Parts<'_>> {
         let mut reader = Reader::new(&self.body);
         let tenant = reader.str().ok()?;
         let mut name = || -> Option<&[u8]> {
