@@ -406,17 +406,17 @@ impl Shard {
         if options.cost != 1 {
             destination.queue_mut(queue).costed = true;
         }
+        if options.at_ms * 1000 > now_us {
+            self.counters.scheduled += 1;
+            destination.tree.hold(queue);
+            let due = Timer::new(options.at_ms, Kind::Due, key, place, queue);
+            self.timers.push_later(due, options.expires_ms);
+            return;
+        }
         if options.expires_ms > 0 {
             self.push_expiry(options.expires_ms, key, place, queue);
         }
         let destination = &mut self.destinations[place as usize];
-        if options.at_ms * 1000 > now_us {
-            self.counters.scheduled += 1;
-            destination.tree.hold(queue);
-            let timer = Timer::new(options.at_ms, Kind::Due, key, place, queue);
-            self.timers.push(timer);
-            return;
-        }
         destination.surcharge(queue, options.cost);
         let entry = destination.queue_mut(queue);
         let was_empty = entry.is_empty();

@@ -1,7 +1,9 @@
 //! What waits for a time: messages to be sent or tried again, and the ends of validities.
 //!
-//! One heap, 24 bytes an entry. An entry whose message has ended stays until its time, or until such
-//! entries are the larger part: then the heap is made anew without them.
+//! A heap, 24 bytes an entry; and one of 28 bytes for messages that are to be sent later, whose entry
+//! holds both their time and the end of their validity, which counts from then. An entry whose message
+//! has ended stays until its time, or until such entries are the larger part: then the heaps are made
+//! anew without them.
 
 use super::batches::{self, Key};
 use crate::tree::NodeId;
@@ -51,9 +53,32 @@ impl Timer {
     }
 }
 
+/// A message to be sent later, and its validity from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C, packed(4))]
+struct Later {
+    at_ms: u64,
+    key: Key,
+    place: u32,
+    queue: NodeId,
+    validity_ms: u32,
+}
+
+impl Later {
+    fn due(self) -> Timer {
+        Timer::new(self.at_ms, Kind::Due, self.key, self.place, self.queue)
+    }
+
+    fn expiry(self) -> Timer {
+        let at_ms = self.at_ms + u64::from(self.validity_ms);
+        Timer::new(at_ms, Kind::Expiry, self.key, self.place, self.queue)
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<Timer>>,
+    later: BinaryHeap<Reverse<Later>>,
     /// Entries whose message has ended, roughly.
     stale: usize,
 }
@@ -63,29 +88,61 @@ impl Timers {
         self.heap.push(Reverse(timer));
     }
 
+    /// A message that is to be sent when `due` says, and whose validity ends at `expires_ms`.
+    pub fn push_later(&mut self, due: Timer, expires_ms: u64) {
+        let at_ms = due.at_ms();
+        let (key, place, queue) = (due.key, due.place, due.queue);
+        if let Some(validity_ms) = expires_ms.checked_sub(at_ms)
+            && let Ok(validity_ms) = u32::try_from(validity_ms)
+        {
+            self.later.push(Reverse(Later {
+                at_ms,
+                key,
+                place,
+                queue,
+                validity_ms,
+            }));
+        } else {
+            self.push(due);
+            self.push(Timer::new(expires_ms, Kind::Expiry, key, place, queue));
+        }
+    }
+
     /// The next entry that is due.
     pub fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
-        let first = self.heap.peek()?.0;
+        let timer = self.heap.peek().map(|first| first.0);
+        let later = self.later.peek().map(|first| first.0.due());
+        let first = timer.into_iter().chain(later).min()?;
         if first.at_ms() > now_ms {
             return None;
         }
-        self.heap.pop();
+        if timer == Some(first) {
+            self.heap.pop();
+        } else if let Some(Reverse(later)) = self.later.pop() {
+            self.push(later.expiry());
+            if self.later.len() < self.later.capacity() / 4 {
+                self.later.shrink_to(self.later.len() * 2);
+            }
+        }
         Some(first)
     }
 
     /// When the next entry is due, µs.
     pub fn next_us(&self) -> u64 {
-        self.heap
-            .peek()
-            .map_or(u64::MAX, |first| first.0.at_ms() * 1000)
+        let timer = self.heap.peek().map(|first| first.0.at_ms());
+        let later = self.later.peek().map(|first| first.0.at_ms);
+        let first = timer.into_iter().chain(later).min();
+        first.map_or(u64::MAX, |at_ms| at_ms * 1000)
     }
 
     /// A message ended that has an entry here. `is_live` says which have not.
     pub fn drop_one(&mut self, is_live: impl Fn(Key) -> bool) {
         self.stale += 1;
-        if self.stale > STALE_MIN && self.stale > self.heap.len() / 2 {
+        if self.stale > STALE_MIN && self.stale > self.heap.len() / 2 + self.later.len() {
             self.heap.retain(|entry| is_live(entry.0.key));
             self.heap.shrink_to(self.heap.len() * 2);
+            self.later.retain(|entry| is_live(entry.0.key));
+            self.later.shrink_to(self.later.len() * 2);
             self.stale = 0;
         }
     }
@@ -95,17 +152,19 @@ impl Timers {
         self.stale = self.stale.saturating_sub(1);
     }
 
-    /// Entries in no order.
-    pub fn entries(&self) -> impl Iterator<Item = &Timer> {
-        self.heap.iter().map(|entry| &entry.0)
+    /// Times in no order: of a message to be sent later that time, and the end of its validity.
+    pub fn entries(&self) -> impl Iterator<Item = Timer> {
+        let later = self.later.iter().map(|entry| entry.0);
+        let later = later.flat_map(|later| [later.due(), later.expiry()]);
+        self.heap.iter().map(|entry| entry.0).chain(later)
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.heap.capacity() * size_of::<Timer>()
+        self.heap.capacity() * size_of::<Timer>() + self.later.capacity() * size_of::<Later>()
     }
 }
 
-const _: () = assert!(size_of::<Timer>() == 24);
+const _: () = assert!(size_of::<Timer>() == 24 && size_of::<Later>() == 28);
 
 /// When a message may be tried again after `attempt` attempts: exponential, held to the largest, and
 /// varied by the jitter. Drawn from the message's key, so that a replay of the step draws the same.
@@ -149,6 +208,59 @@ mod tests {
             spread.len() > 80,
             "messages that failed together come back apart"
         );
+    }
+
+    /// The same calls on messages to be sent later and on two timers for each, in one heap.
+    #[test]
+    fn a_message_for_later_fires_as_its_two_timers_would() {
+        let mut timers = Timers::default();
+        let mut model = BinaryHeap::new();
+        let mut seed = 11_u64;
+        let mut fired = 0;
+        for now_ms in 0..4_000_u64 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let at_ms = now_ms + (seed >> 56);
+            let expires_ms = at_ms + (seed >> 40 & 63);
+            let due = Timer::new(at_ms, Kind::Due, now_ms, 3, 5);
+            let expiry = Timer::new(expires_ms, Kind::Expiry, now_ms, 3, 5);
+            if seed & 1 << 32 == 0 {
+                timers.push_later(due, expires_ms);
+            } else {
+                timers.push(due);
+                timers.push(expiry);
+            }
+            model.extend([Reverse(due), Reverse(expiry)]);
+            let mut entries: Vec<Timer> = timers.entries().collect();
+            entries.sort_unstable();
+            let mut wanted: Vec<Timer> = model.iter().map(|entry| entry.0).collect();
+            wanted.sort_unstable();
+            assert_eq!(entries, wanted);
+            let next_us = wanted[0].at_ms() * 1000;
+            assert_eq!(timers.next_us(), next_us);
+            while let Some(timer) = timers.pop_due(now_ms) {
+                assert_eq!(Some(Reverse(timer)), model.pop());
+                fired += 1;
+            }
+            assert!(model.peek().is_none_or(|first| first.0.at_ms() > now_ms));
+        }
+        assert!(fired > 7_000);
+    }
+
+    #[test]
+    fn messages_for_later_take_28_bytes_and_give_them_back() {
+        let mut timers = Timers::default();
+        for key in 0..1 << 16 {
+            timers.push_later(Timer::new(key, Kind::Due, key, 0, 0), key + 36_000_000);
+        }
+        assert_eq!(timers.memory_bytes(), 28 << 16);
+        for _ in 0..2 << 16 {
+            timers.drop_one(|key| key < 100);
+        }
+        assert_eq!(timers.entries().count(), 200);
+        assert!(timers.memory_bytes() < 1 << 14);
+        // Longer than an entry holds: two timers.
+        timers.push_later(Timer::new(5, Kind::Due, 7, 0, 0), 1 << 40);
+        assert!(timers.entries().any(|timer| timer.at_ms() == 1 << 40));
     }
 
     #[test]
