@@ -1,11 +1,12 @@
 /** A daemon of one life row: started, killed and started again on the same data and port. */
 import { DaemonProcess, makeDataDirectory, removeDataDirectory } from './daemon.ts';
 import { setUp, TENANTS } from './dispatch.ts';
+import { InspectorClient } from './inspector.ts';
 import type { MessageShape } from './load/message-shape.ts';
 import { freePort, untilReady } from './restart.ts';
 
-/** Memory is read when a process had this long to come to rest. */
-const REST_MS = 2_000;
+/** Memory is read when a process had this long to come to rest, before and after a collection. */
+const REST_MS = 1_000;
 const PAYLOAD_BYTES = 160;
 /** Of each tenant: some thousand queues together. */
 const SENDERS_PER_TENANT = 40;
@@ -15,23 +16,28 @@ interface StartOptions {
   readonly durability: 'flushed';
   readonly dataDir: string;
   readonly port: number;
+  readonly nodeArgs: readonly string[];
 }
 
 export class LifeDaemon {
   process: DaemonProcess;
   readonly #options: StartOptions;
+  readonly #inspectorPort: number;
 
   static async start(destinations: number): Promise<LifeDaemon> {
     const dataDir = makeDataDirectory();
-    const options = { durability: 'flushed', dataDir, port: await freePort() } as const;
-    const daemon = new LifeDaemon(await DaemonProcess.start(options), options);
+    const [port, inspectorPort] = [await freePort(), await freePort()];
+    const nodeArgs = [`--inspect=127.0.0.1:${inspectorPort}`];
+    const options = { durability: 'flushed', dataDir, port, nodeArgs } as const;
+    const daemon = new LifeDaemon(await DaemonProcess.start(options), options, inspectorPort);
     await setUp(daemon.process, destinations);
     return daemon;
   }
 
-  private constructor(process: DaemonProcess, options: StartOptions) {
+  private constructor(process: DaemonProcess, options: StartOptions, inspectorPort: number) {
     this.process = process;
     this.#options = options;
+    this.#inspectorPort = inspectorPort;
   }
 
   /** What a generator needs to know. */
@@ -52,7 +58,14 @@ export class LifeDaemon {
     return readySec;
   }
 
+  /** Anonymous memory at rest, when V8 has collected what nobody holds any more. */
   async restedAnonMiB(): Promise<number> {
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    const inspector = await InspectorClient.connect(this.#inspectorPort);
+    for (const thread of await inspector.threads()) {
+      await thread.send('HeapProfiler.collectGarbage', {});
+    }
+    inspector.close();
     await new Promise((resolve) => setTimeout(resolve, REST_MS));
     return this.process.memory().rssAnonMiB;
   }
