@@ -88,7 +88,7 @@ impl Timers {
         self.heap.push(Reverse(timer));
     }
 
-    /// A message that is to be sent when `due` says, and whose validity ends at `expires_ms`.
+    /// A message that is to be sent when `due` says, and whose validity ends at `expires_ms`; 0: never.
     pub fn push_later(&mut self, due: Timer, expires_ms: u64) {
         let at_ms = due.at_ms();
         let (key, place, queue) = (due.key, due.place, due.queue);
@@ -104,7 +104,9 @@ impl Timers {
             }));
         } else {
             self.push(due);
-            self.push(Timer::new(expires_ms, Kind::Expiry, key, place, queue));
+            if expires_ms > 0 {
+                self.push(Timer::new(expires_ms, Kind::Expiry, key, place, queue));
+            }
         }
     }
 
