@@ -9,7 +9,7 @@
  * | the port releases effects as they arrive, odd later | kills     | 30 order errors                    |
  * | records of idempotency keys are not written         | kills     | 115 wrong repeats                  |
  * | log records with cancels are not written            | kills     | 6 delivered after their cancel     |
- * | short validities are read as 65 s                   | kills     | 32 delivered too late             |
+ * | short validities are read as 65 s                   | kills     | 32 delivered too late              |
  * | entities are read without their checksum            | damage    | a flipped bit starts unnoticed     |
  *
  * The checksum of a shard's records is checked in the native core, which is not built here. By hand:

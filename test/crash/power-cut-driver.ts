@@ -3,11 +3,14 @@
  *
  * argv: folder, build folder, milliseconds, seed. What leaves the process is marked in FOLDER/marks
  * at the moment it does, so that the shim's log has it in the order of the writes around it:
- *   p FRAME COUNT          publish handed to the shard
+ *   p FRAME KIND …         publish handed to the shard; a word for each message: plain, keyed,
+ *                          scheduled or brief (a validity that is over when the store is looked at)
  *   a FRAME FIRST-ID       its answer
  *   d KEY ATTEMPT FLAGS    delivery; KEY is frame:index
  *   s KEY, r KEY           settlement for good, or retry, handed to the shard
  *   k KEY …                answer to the former
+ *   n KEY …                cancel handed to the shard
+ *   o KEY …                answer to it: those that are cancelled
  *   e NAME VALUE           the main environment answered a put
  */
 import { openSync, writeSync } from 'node:fs';
@@ -16,17 +19,27 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { INPUT_OP } from '../../src/protocol/exchange.ts';
 import {
   decodeDaemonFrame,
+  encodeCancel,
   encodeCredit,
   encodePublish,
   encodeSettle,
   encodeSubscribe,
+  type PublishOptions,
+  readCancelOk,
   readPublishOk,
   type SettleOutcome,
 } from '../../src/protocol/frames.ts';
 import { OUTCOME } from '../../src/protocol/kinds.ts';
-import { messageIdToText } from '../../src/protocol/message-id.ts';
+import { messageIdAt, messageIdToText } from '../../src/protocol/message-id.ts';
 import type { FrameSink } from '../../src/shard/frame-sink.ts';
-import { configuration, DATA_ID, DESTINATION, HASH_KEY, PLATFORM } from './power-cut-shard.ts';
+import {
+  configuration,
+  DATA_ID,
+  DESTINATION,
+  HASH_KEY,
+  KEYED_TENANT,
+  PLATFORM,
+} from './power-cut-shard.ts';
 import { below, keyOf, payloadOf, randomFrom } from './traffic.ts';
 
 const [folder = '', build = '', runMs = '1500', seed = '1'] = process.argv.slice(2);
@@ -50,10 +63,22 @@ const CREDIT = 400;
 const UNANSWERED_MAX = 5;
 const FRAME_MESSAGES_MAX = 20;
 const CHECKPOINT_MS = 60;
+const SCHEDULED_MS_MAX = 1_000;
+const BRIEF_MS = 20;
+const CANCEL_SHARE = 0.3;
+const FIRST_PUBLISH = 1_000_000;
+const FIRST_CANCEL = 2_000_000;
+
+type MessageKind = 'plain' | 'keyed' | 'scheduled' | 'brief';
 
 let unanswered = 0;
 let lastFrame = 0;
 let lastSettle = 0;
+let lastCancel = FIRST_CANCEL;
+/** Kinds of the messages of unanswered frames. */
+const publishing = new Map<number, MessageKind[]>();
+const cancelling = new Map<number, string[]>();
+let toCancel: { key: string; id: Uint8Array }[] = [];
 const settling = new Map<number, string[]>();
 let due: { key: string; outcome: number | SettleOutcome }[] = [];
 const isRetry = ({ outcome }: (typeof due)[number]): boolean => typeof outcome !== 'number';
@@ -85,10 +110,20 @@ function take(bytes: Uint8Array, lines: string[]): void {
   } else if (frame.kind === 'ok' && settling.has(frame.id)) {
     lines.push(`k ${settling.get(frame.id)?.join(' ')}`);
     settling.delete(frame.id);
-  } else if (frame.kind === 'ok' && frame.result.length > 2) {
-    const { firstId } = readPublishOk(frame);
+  } else if (frame.kind === 'ok' && cancelling.has(frame.id)) {
+    const refused = new Set(readCancelOk(frame).refused.map(({ index }) => index));
+    const keys = cancelling.get(frame.id)?.filter((_, index) => !refused.has(index)) ?? [];
+    if (keys.length > 0) lines.push(`o ${keys.join(' ')}`);
+    cancelling.delete(frame.id);
+  } else if (frame.kind === 'ok' && publishing.has(frame.id)) {
+    const firstId = readPublishOk(frame).firstId as Uint8Array;
     unanswered -= 1;
-    lines.push(`a ${frame.id} ${messageIdToText(firstId as Uint8Array)}`);
+    lines.push(`a ${frame.id} ${messageIdToText(firstId)}`);
+    publishing.get(frame.id)?.forEach((kind, index) => {
+      if (kind !== 'scheduled' || random() > CANCEL_SHARE) return;
+      toCancel.push({ key: `${frame.id}:${index}`, id: messageIdAt(firstId, index) });
+    });
+    publishing.delete(frame.id);
   }
 }
 
@@ -130,6 +165,7 @@ void putEntities();
 void checkpoints();
 while (performance.now() < endMs) {
   publish();
+  cancel();
   settle();
   await turn();
 }
@@ -139,15 +175,42 @@ function publish(): void {
   if (unanswered >= UNANSWERED_MAX || random() < 0.5) return;
   lastFrame += 1;
   unanswered += 1;
-  const id = 1_000_000 + lastFrame;
-  const count = 1 + below(random, FRAME_MESSAGES_MAX);
-  const messages = Array.from({ length: count }, (_, index) => ({
-    tenant: `t${below(random, 5)}`,
+  const id = FIRST_PUBLISH + lastFrame;
+  const kinds = Array.from({ length: 1 + below(random, FRAME_MESSAGES_MAX) }, kindOf);
+  const messages = kinds.map((kind, index) => ({
+    tenant: kind === 'keyed' ? KEYED_TENANT : `t${below(random, 5)}`,
     sender: `s${below(random, 3)}`,
     payload: payloadOf({ frame: id, index }),
+    options: optionsOf(kind, `${id}:${index}`),
   }));
-  mark([`p ${id} ${count}`]);
+  publishing.set(id, kinds);
+  mark([`p ${id} ${kinds.join(' ')}`]);
   port?.frame(PUBLISHER, encodePublish({ id, destination: DESTINATION, messages }));
+}
+
+function kindOf(): MessageKind {
+  const dice = random();
+  if (dice < 0.15) return 'keyed';
+  if (dice < 0.25) return 'scheduled';
+  return dice < 0.35 ? 'brief' : 'plain';
+}
+
+function optionsOf(kind: MessageKind, key: string): PublishOptions | undefined {
+  if (kind === 'keyed') return { k: key };
+  if (kind === 'scheduled') return { at: Date.now() + 1 + below(random, SCHEDULED_MS_MAX) };
+  return kind === 'brief' ? { ttl: BRIEF_MS } : undefined;
+}
+
+function cancel(): void {
+  if (toCancel.length === 0) return;
+  const now = toCancel;
+  toCancel = [];
+  lastCancel += 1;
+  const keys = now.map(({ key }) => key);
+  cancelling.set(lastCancel, keys);
+  mark([`n ${keys.join(' ')}`]);
+  const messageIds = now.map(({ id }) => id);
+  port?.frame(PUBLISHER, encodeCancel({ id: lastCancel, messageIds }));
 }
 
 function settle(): void {

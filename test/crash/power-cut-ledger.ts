@@ -1,16 +1,18 @@
 /** What had left the driver before a cut, from its marks, and what a start after it may find. */
-import type { Delivery } from '../../src/protocol/frames.ts';
-import { messageIdToText } from '../../src/protocol/message-id.ts';
+import type { Delivery, StatusEntry } from '../../src/protocol/frames.ts';
+import { MESSAGE_STATUS } from '../../src/protocol/kinds.ts';
+import { messageIdFromText, messageIdToText } from '../../src/protocol/message-id.ts';
+import { idAt } from './message-ids.ts';
+import type { Asked, Found } from './power-cut-shard.ts';
 import { keyOf } from './traffic.ts';
 
 interface Frame {
-  readonly count: number;
+  readonly kinds: readonly string[];
   /** First id, once acknowledged. */
   first: string | undefined;
 }
 
 const FLAG_MAYBE_DELIVERED = 1;
-const ID_INDEX_DIGITS = 4;
 
 export class CutLedger {
   readonly #frames = new Map<number, Frame>();
@@ -18,6 +20,8 @@ export class CutLedger {
   readonly #settleSent = new Set<string>();
   readonly #retrySent = new Set<string>();
   readonly #settled = new Set<string>();
+  readonly #cancelSent = new Set<string>();
+  readonly #cancelled = new Set<string>();
   /** Newest answered value by name. */
   readonly entities = new Map<string, number>();
   readonly faults: string[] = [];
@@ -26,6 +30,17 @@ export class CutLedger {
   lost = 0;
   wronglyRepeated = 0;
   partialFrames = 0;
+  /** Answered cancels whose message came. */
+  deliveredAfterCancel = 0;
+  /** Messages that came although their validity was over. */
+  late = 0;
+  /** Repeats of acknowledged keys that were not answered with the first id. */
+  repeatsWrong = 0;
+  /** Acknowledged messages of which a start does not know what happened, or says something else. */
+  statusWrong = 0;
+  repeats = 0;
+  cancelled = 0;
+  expired = 0;
 
   /** Marks in the order in which they were made. */
   read(text: string): void {
@@ -33,14 +48,72 @@ export class CutLedger {
       const [what, ...words] = line.split(' ');
       const [first = '', second = ''] = words;
       if (what === 'p')
-        this.#frames.set(Number(first), { count: Number(second), first: undefined });
+        this.#frames.set(Number(first), { kinds: words.slice(1), first: undefined });
       else if (what === 'a') (this.#frames.get(Number(first)) as Frame).first = second;
       else if (what === 'd') this.#delivered.add(first);
       else if (what === 's') this.#settleSent.add(first);
       else if (what === 'r') this.#retrySent.add(first);
       else if (what === 'k') for (const key of words) this.#settled.add(key);
+      else if (what === 'n') for (const key of words) this.#cancelSent.add(key);
+      else if (what === 'o') for (const key of words) this.#cancelled.add(key);
       else if (what === 'e') this.entities.set(first, Number(second));
     }
+  }
+
+  /** What to ask a start for: all that was acknowledged. */
+  asks(): Asked & { readonly names: readonly string[]; readonly keyIds: readonly string[] } {
+    const names: string[] = [];
+    const ids: Uint8Array[] = [];
+    const keys: string[] = [];
+    const keyIds: string[] = [];
+    for (const [number, { first, kinds }] of this.#frames) {
+      if (first === undefined) continue;
+      for (const [index, kind] of kinds.entries()) {
+        names.push(`${number}:${index}`);
+        ids.push(messageIdFromText(idAt(first, index)) as Uint8Array);
+        if (kind !== 'keyed') continue;
+        keys.push(`${number}:${index}`);
+        keyIds.push(idAt(first, index));
+      }
+    }
+    return { names, ids, keys, keyIds };
+  }
+
+  /** Compares what a start says with what had been answered. */
+  compareAnswers(
+    { statuses, repeats, deliveries }: Found,
+    { names, ids, keyIds }: ReturnType<CutLedger['asks']>,
+    image: string,
+  ): void {
+    const came = new Set(deliveries.map(({ messageId }) => messageIdToText(messageId)));
+    for (const [at, id] of keyIds.entries()) {
+      this.repeats += 1;
+      if (repeats[at] === id) continue;
+      this.repeatsWrong += 1;
+      this.#say(`${image}: the key of ${id} was answered with ${repeats[at]}`);
+    }
+    const inFlight = ids.map((id) => came.has(messageIdToText(id)));
+    for (const [at, name] of names.entries()) {
+      const found = statuses[at];
+      if (found?.status === MESSAGE_STATUS.expired) this.expired += 1;
+      if (found?.status === MESSAGE_STATUS.cancelled) this.cancelled += 1;
+      if (this.#mayBe(name, found, inFlight[at] === true)) continue;
+      this.statusWrong += 1;
+      this.#say(`${image}: ${name} is ${JSON.stringify(found)}`);
+    }
+  }
+
+  #mayBe(name: string, found: StatusEntry | undefined, cameAgain: boolean): boolean {
+    const { sending, sent, expired, cancelled } = MESSAGE_STATUS;
+    if (found === undefined) return false;
+    if (cameAgain) return found.status === sending;
+    if (this.#cancelled.has(name)) return found.status === cancelled;
+    if (this.#settled.has(name)) return found.status === sent;
+    const [frame, index] = name.split(':').map(Number);
+    const isBrief = this.#frames.get(frame as number)?.kinds[index as number] === 'brief';
+    if (found.status === expired) return isBrief;
+    if (found.status === cancelled) return this.#cancelSent.has(name);
+    return found.status === sent && this.#settleSent.has(name);
   }
 
   /** @throws Error when something was delivered that nobody published, or twice */
@@ -71,24 +144,40 @@ export class CutLedger {
     const { number, frame, came, image } = each;
     let found = 0;
     let settled = 0;
-    for (let index = 0; index < frame.count; index += 1) {
+    for (let index = 0; index < frame.kinds.length; index += 1) {
       const key = `${number}:${index}`;
       const delivery = came.get(key);
-      if (this.#settleSent.has(key)) settled += 1;
+      const mayBeGone =
+        this.#settleSent.has(key) || this.#cancelSent.has(key) || frame.kinds[index] === 'brief';
+      if (mayBeGone && delivery === undefined) settled += 1;
       if (frame.first !== undefined) this.acknowledged += 1;
       if (delivery !== undefined) {
         found += 1;
+        this.#checkEnded(key, frame.kinds[index] as string, image);
         this.#checkDelivery({ key, delivery, frame, index, image });
-      } else if (frame.first !== undefined && !this.#settleSent.has(key)) {
+      } else if (frame.first !== undefined && !mayBeGone) {
         this.lost += 1;
         this.#say(`${image}: ${key} was acknowledged and is gone`);
       }
     }
-    if (frame.first === undefined && found > 0 && found + settled < frame.count) {
+    if (frame.first === undefined && found > 0 && found + settled < frame.kinds.length) {
       this.partialFrames += 1;
-      this.#say(`${image}: ${found} of ${frame.count} messages of frame ${number} are there`);
+      this.#say(
+        `${image}: ${found} of ${frame.kinds.length} messages of frame ${number} are there`,
+      );
     }
     return found;
+  }
+
+  #checkEnded(key: string, kind: string, image: string): void {
+    if (kind === 'brief') {
+      this.late += 1;
+      this.#say(`${image}: ${key} came after its validity`);
+    }
+    if (this.#cancelled.has(key)) {
+      this.deliveredAfterCancel += 1;
+      this.#say(`${image}: ${key} came after its cancel`);
+    }
   }
 
   #checkDelivery(each: {
@@ -114,10 +203,4 @@ export class CutLedger {
   #say(words: string): void {
     if (this.faults.length < 20) this.faults.push(words);
   }
-}
-
-function idAt(first: string, index: number): string {
-  const base = Number.parseInt(first.slice(-ID_INDEX_DIGITS), 16);
-  const digits = (base + index).toString(16).padStart(ID_INDEX_DIGITS, '0');
-  return first.slice(0, -ID_INDEX_DIGITS) + digits;
 }

@@ -18,4 +18,9 @@ t.test('what was acknowledged survives a power cut at any moment', { skip }, asy
   t.equal(figures.wronglyRepeated, 0, 'what was settled stays settled, the rest comes flagged');
   t.equal(figures.partialFrames, 0, 'a frame is stored as a whole');
   t.equal(figures.entitiesLost, 0);
+  t.equal(figures.repeatsWrong, 0, 'a repeated key is answered with the first id');
+  t.equal(figures.late, 0);
+  t.equal(figures.deliveredAfterCancel, 0);
+  t.equal(figures.statusWrong, 0, 'how each acknowledged message ended is known');
+  t.ok(figures.repeats > 0 && figures.expired > 0 && figures.cancelled > 0);
 });

@@ -18,7 +18,7 @@ import { decodeRecord, MAIN_RECORD_TYPE } from '../../src/store/record.ts';
 import { BUILD } from './daemon-process.ts';
 import { DiskFile, type Fate, LOG_KIND, type LogRecord, readLog } from './disk-model.ts';
 import { CutLedger } from './power-cut-ledger.ts';
-import { deliverAll } from './power-cut-shard.ts';
+import { findAll } from './power-cut-shard.ts';
 import { below, type Random, randomFrom } from './traffic.ts';
 
 export interface PowerCutOptions {
@@ -42,6 +42,16 @@ export interface PowerCutResult {
   /** Settled for good before the cut and delivered again, or delivered again without flag 1. */
   readonly wronglyRepeated: number;
   readonly partialFrames: number;
+  /** Repeats of acknowledged idempotency keys, and those not answered with the first id. */
+  readonly repeats: number;
+  readonly repeatsWrong: number;
+  /** Statuses found of acknowledged messages; those that came although it was so. */
+  readonly expired: number;
+  readonly late: number;
+  readonly cancelled: number;
+  readonly deliveredAfterCancel: number;
+  /** Acknowledged messages that are unknown, or whose status does not follow from the marks. */
+  readonly statusWrong: number;
   /** Answered changes of the main environment that were gone, over all images. */
   readonly entitiesLost: number;
   readonly entitiesAcknowledged: number;
@@ -141,7 +151,11 @@ class Cuts {
       }
     }
     const { acknowledged, redelivered, lost, wronglyRepeated, partialFrames } = this.#ledger;
-    const wrong = lost + wronglyRepeated + partialFrames + this.#damaged + this.#entitiesLost;
+    const { deliveredAfterCancel, late, repeatsWrong, statusWrong } = this.#ledger;
+    const { repeats, cancelled, expired } = this.#ledger;
+    const ofLife = deliveredAfterCancel + late + repeatsWrong + statusWrong;
+    const ofStore = lost + wronglyRepeated + partialFrames + this.#damaged + this.#entitiesLost;
+    const wrong = ofStore + ofLife;
     return {
       images: done,
       acknowledged,
@@ -150,6 +164,7 @@ class Cuts {
       damaged: this.#damaged,
       wronglyRepeated,
       partialFrames,
+      ...{ repeats, repeatsWrong, expired, late, cancelled, deliveredAfterCancel, statusWrong },
       entitiesLost: this.#entitiesLost,
       entitiesAcknowledged: this.#entitiesAcknowledged,
       torn: this.#torn,
@@ -169,7 +184,7 @@ class Cuts {
     for (const { kind, file, number, bytes } of this.#records) {
       if (kind === LOG_KIND.open && bytes.toString().endsWith('/marks')) marks.add(file);
       if (kind !== LOG_KIND.write || !marks.has(file)) continue;
-      if (!/^[adk] /m.test(bytes.toString())) continue;
+      if (!/^[adko] /m.test(bytes.toString())) continue;
       first ??= number;
       after.push(number);
     }
@@ -207,7 +222,11 @@ class Cuts {
     writeFileSync(join(shard, 'data.mdb'), this.#shard.image(fate, this.#random));
     writeFileSync(join(main, 'data.mdb'), this.#main.image(fate, this.#random));
     try {
-      this.#ledger.compare(await deliverAll(shard), `image ${number} (${fate})`);
+      const name = `image ${number} (${fate})`;
+      const asks = this.#ledger.asks();
+      const found = await findAll(shard, asks);
+      this.#ledger.compare(found.deliveries, name);
+      this.#ledger.compareAnswers(found, asks, name);
       await this.#checkEntities(main);
     } catch (error) {
       this.#damaged += 1;
