@@ -19,6 +19,8 @@ pub struct Cache {
     entries: Vec<Entry>,
     free: Vec<u32>,
     order: VecDeque<(u32, u32)>,
+    /// Those that leave as soon as they can be read from disk.
+    leaving: VecDeque<(u32, u32)>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -29,6 +31,7 @@ impl Cache {
             entries: Vec::new(),
             free: Vec::new(),
             order: VecDeque::new(),
+            leaving: VecDeque::new(),
             bytes: 0,
             bytes_max,
         }
@@ -91,8 +94,25 @@ impl Cache {
         }
     }
 
+    /// Nobody will ask for this record soon: it leaves once it can be read from disk.
+    pub fn leave_when_committed(&mut self, slot: u32) {
+        let generation = self.entries[slot as usize].generation;
+        self.leaving.push_back((slot, generation));
+    }
+
     /// Drops the oldest entries down to the bound, never one whose exchange is above `committed`.
     pub fn evict(&mut self, committed: u64, mut dropped: impl FnMut(Key)) {
+        while let Some(&(slot, generation)) = self.leaving.front() {
+            let entry = &self.entries[slot as usize];
+            if entry.generation == generation {
+                if entry.exchange > committed {
+                    break;
+                }
+                dropped(entry.owner);
+                self.remove(slot);
+            }
+            self.leaving.pop_front();
+        }
         while self.bytes > self.bytes_max {
             let Some(&(slot, generation)) = self.order.front() else {
                 return;

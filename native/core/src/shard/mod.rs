@@ -272,6 +272,8 @@ struct OpenBatch {
     cells: Cells,
     /// Idempotency keys of its messages.
     keys: Vec<(keys::KeyHash, u16)>,
+    /// Some of them are to be sent later.
+    has_scheduled: bool,
     /// Records complete so far, with the longest body of each.
     closed: Vec<(ClosedRecord, u32)>,
     /// Longest body of the record under construction.

@@ -1,7 +1,9 @@
 //! Publish: a frame is checked as a whole, then each message is queued or refused on its own.
 
 use super::admission::Asked;
-use super::batches::{self, Batch, Cells, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, WAITING};
+use super::batches::{
+    self, Batch, Cells, IN_FLIGHT, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, WAITING,
+};
 use super::destination::{Owner, QueueOf};
 use super::timers::{Kind, Timer};
 use super::{OpenBatch, Shard};
@@ -310,6 +312,7 @@ impl Shard {
             open.keys.push((hash, index));
         }
         let scheduled = plan.stored.at_ms > 0;
+        open.has_scheduled |= scheduled;
         let state = if scheduled { SCHEDULED } else { WAITING };
         let flags = if plan.stored.expires_ms > 0 {
             OWN_EXPIRY
@@ -494,6 +497,7 @@ impl Shard {
             next_index: count,
             cells,
             keys: Vec::new(),
+            has_scheduled: false,
             closed: Vec::new(),
             body_bytes_max: 0,
             accepted: 0,
@@ -520,7 +524,13 @@ impl Shard {
         batch.records.reserve_exact(open.closed.len());
         for (closed, body_bytes_max) in open.closed {
             self.journal.put(&closed.key(), &closed.value);
+            let indexes = closed.first_index..=closed.last_index;
             let slot = self.record_slot(closed, body_bytes_max);
+            // A record that is wanted in a week has no place in the cache.
+            let is_later = |index| !matches!(batch.state(index), WAITING | IN_FLIGHT);
+            if open.has_scheduled && indexes.clone().all(is_later) {
+                self.cache.leave_when_committed(slot.cache);
+            }
             batch.records.push(slot);
         }
         self.batches.insert(open.number, batch);
