@@ -42,6 +42,8 @@ export interface Message {
   /** When it was a dead letter and replayed, as far as no delivery came since. */
   readonly replays: Replay[];
   wasReplayed: boolean;
+  /** It was in doubt when it was replayed: what comes says so. */
+  inDoubt: boolean;
 }
 
 export interface Replay {
@@ -83,6 +85,7 @@ export function passReplays(message: Message, nowMs: number): void {
     const next = message.replays[0];
     if (next === undefined || next.atMs > nowMs) return;
     message.replays.shift();
+    message.inDoubt = message.state === 'open' || message.state === 'finalSent';
     message.state = 'replayed';
     message.connection = next.boot;
     message.attempt = 0;

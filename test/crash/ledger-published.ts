@@ -196,6 +196,13 @@ function newMessage(of: {
     boot: Number(of.boot),
     ...{ accepted: false, refused: false, unordered: false, id: undefined },
     ...{ deliveries: 0, state: 'none', connection: 0, attempt: 0, outcome: -1, code: 0 },
-    ...{ cancel: 'none', cancelledMs: 0, cancelBoot: 0, replays: [], wasReplayed: false },
+    ...{
+      cancel: 'none',
+      cancelledMs: 0,
+      cancelBoot: 0,
+      replays: [],
+      wasReplayed: false,
+      inDoubt: false,
+    },
   };
 }

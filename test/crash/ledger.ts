@@ -198,8 +198,9 @@ export class Ledger {
   }
 
   #again(message: Message, connection: number, isFlagged: boolean): void {
-    const { state, queue, sequence } = message;
-    if (state === 'returned' || state === 'returnSent' || state === 'replayed') {
+    const { state, queue, sequence, inDoubt } = message;
+    const isReturn = state === 'returned' || state === 'returnSent';
+    if (isReturn || (state === 'replayed' && (isFlagged || !inDoubt))) {
       this.#figures.count('returned');
       return;
     }

@@ -1,7 +1,7 @@
 /**
  * `npm run test:crash -- [--kills N] [--seed N] [--seconds-between a..b] [--json]`: kills the built
- * daemon under load and accounts for every message; exit 0 when nothing is lost, doubled or out of
- * order. `--power-cut [--images N]` cuts the power of the store instead (power-cut.ts).
+ * daemon under load and accounts for every message; exit 0 when each ended as what was seen of it says.
+ * `--power-cut [--images N]` cuts the power of the store instead (power-cut.ts).
  */
 import { parseArgs } from 'node:util';
 import { crashRun } from './crash-run.ts';
