@@ -477,6 +477,29 @@ fn a_million_waiting_messages_take_little_memory() {
     assert!(each <= 32.0, "{each} bytes a message");
 }
 
+/// A message that waits for its time takes at most 64 bytes of the index, its timers included.
+#[test]
+fn a_million_scheduled_messages_take_little_memory() {
+    let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);
+    bench.connect(1, 1);
+    let before = bench.shard.memory_bytes();
+    for round in 0..20 {
+        for tenant in 0..100 {
+            let name = format!("tenant{tenant}");
+            let messages = vec![(name.as_str(), "s", "+4479111", 160); 500];
+            bench.publish_at(1, 0, &messages, 1_700_000_060_000 + round * 7 + tenant);
+            if (tenant + round) % 4 == 3 {
+                bench.step();
+            }
+        }
+    }
+    bench.step();
+    assert_eq!(bench.counters[20], 1_000_000);
+    let each = (bench.shard.memory_bytes() - before) as f64 / 1e6;
+    println!("{each:.1} bytes of index a scheduled message");
+    assert!(each <= 64.0, "{each} bytes a message");
+}
+
 #[test]
 fn answers_to_an_operator_are_json() {
     let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);

@@ -19,6 +19,7 @@ mod model;
 mod quota;
 #[path = "simulation/random.rs"]
 mod random;
+#[allow(dead_code)]
 #[path = "simulation/wire.rs"]
 mod wire;
 #[path = "simulation/world.rs"]

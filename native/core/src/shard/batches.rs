@@ -109,7 +109,8 @@ pub struct Batch {
     pub dead: u32,
     /// Records that are on disk.
     pub kept: u32,
-    /// When each message ended, ms since acceptance; empty until one did.
+    /// When each message ended, ms since acceptance and 1 more; 0: it did not, or too long after.
+    /// Empty until one did.
     ends: Vec<u32>,
     /// When the last message that ended did so, as far as is known.
     pub ended_ms: u64,
@@ -225,7 +226,12 @@ impl Batch {
             self.ends.resize(self.cells.len(), 0);
         }
         let after_ms = now_ms.saturating_sub(self.accepted_ms);
-        self.ends[usize::from(index)] = u32::try_from(after_ms).unwrap_or(u32::MAX).max(1);
+        self.ends[usize::from(index)] = u32::try_from(after_ms + 1).unwrap_or(0);
+    }
+
+    /// The messages from `first` to before `end` are no longer known.
+    pub fn forget(&mut self, first: u16, end: usize) {
+        self.cells[usize::from(first)..end].fill(GONE);
     }
 
     /// The end of a message that recovery found.
@@ -241,7 +247,7 @@ impl Batch {
     /// When a message ended; of one whose log is no longer there, the latest it can have been.
     pub fn ended_at_ms(&self, index: u16) -> u64 {
         match self.ends.get(usize::from(index)) {
-            Some(&after_ms) if after_ms > 0 => self.accepted_ms + u64::from(after_ms),
+            Some(&after_ms) if after_ms > 0 => self.accepted_ms + u64::from(after_ms) - 1,
             _ => self.ended_ms,
         }
     }
@@ -264,6 +270,7 @@ impl Batch {
 }
 
 /// What a batch knows of each index, while it is being filled.
+#[allow(clippy::struct_field_names, reason = "as in the batch")]
 #[derive(Debug, Default)]
 pub struct Cells {
     cells: Vec<u8>,

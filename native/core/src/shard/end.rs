@@ -355,9 +355,11 @@ impl Shard {
         }
         self.journal.delete(&batch_key(number, record.first));
         batch.kept -= 1;
+        batch.forget(batches::index_of(first), end);
         if !self.extras.is_empty() {
-            for index in batches::index_of(first)..end as u16 {
-                if self.extras.remove(&batches::key(number, index)).is_some() {
+            for index in usize::from(batches::index_of(first))..end {
+                let key = batches::key(number, index as u16);
+                if self.extras.remove(&key).is_some() {
                     self.ended_bytes -= EXTRA_BYTES;
                 }
             }

@@ -14,6 +14,8 @@ use std::fmt::Write;
 /// Cells looked at in one exchange, and messages or records read for one page.
 const CELLS_PER_STEP: usize = 1 << 20;
 const READ_PER_PAGE: usize = 8192;
+/// Messages looked at in one exchange, however few are asked for.
+const LOOKED_AT_MIN: usize = 64;
 /// Bytes of one page's text.
 const PAGE_BYTES: usize = 1024 * 1024;
 /// Messages cancelled in one exchange.
@@ -105,7 +107,7 @@ impl Listing {
                 to_ms,
             } => {
                 let (statuses, from_ms, to_ms) = (*statuses, *from_ms, *to_ms);
-                let room = left.min(self.limit - self.items);
+                let room = left.min(self.room());
                 self.scan(shard, room, looks, |state, accepted_ms| {
                     let bit = 1_u32 << status_of_state(state);
                     (statuses == 0 || statuses & bit != 0)
@@ -122,6 +124,11 @@ impl Listing {
             Mode::Messages { .. } | Mode::DeadLetters | Mode::Erase
         );
         self.done |= self.at_end || (is_page && self.read >= READ_PER_PAGE);
+    }
+
+    /// Messages to look at next: more than are asked for, as names may fit few of them.
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.items).max(LOOKED_AT_MIN)
     }
 
     /// Looks for messages from the cursor on, by their states alone.
@@ -161,7 +168,7 @@ impl Listing {
     }
 
     fn scan_dead(&mut self, shard: &Shard, left: usize, looks: &mut Vec<Look>) {
-        let room = left.min(self.limit.saturating_sub(self.items));
+        let room = left.min(self.room());
         let mut keys = shard.dead.range(self.cursor..);
         for _ in 0..room {
             let Some((&key, dead)) = keys.next() else {

@@ -14,6 +14,7 @@ struct Pool {
 }
 
 /// A pool keeps its place for as long as the shard lives; without fields it limits nothing.
+#[allow(clippy::struct_field_names, reason = "they are the pools")]
 #[derive(Debug)]
 pub struct Pools {
     names: NameMap<u32>,

@@ -498,8 +498,8 @@ impl Shard {
             entry.timed += 1;
             entry.costed |= options.cost != 1;
             destination.surcharge(queue, options.cost);
-            let timer = Timer::new(extra.detail, Kind::Due, key, place, queue);
-            self.timers.push(timer);
+            self.timers
+                .push(Timer::new(extra.detail, Kind::Due, key, place, queue));
             self.keep_order(place, queue);
         } else {
             extra.detail = 0;

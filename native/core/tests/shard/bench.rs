@@ -159,6 +159,29 @@ impl Bench {
         destination: usize,
         messages: &[(&str, &str, &str, usize)],
     ) {
+        self.publish_with(connection, destination, messages, &[]);
+    }
+
+    /// The same, to be sent at a time.
+    pub fn publish_at(
+        &mut self,
+        connection: u32,
+        destination: usize,
+        messages: &[(&str, &str, &str, usize)],
+        at_ms: u64,
+    ) {
+        let mut options = vec![0x81, 0xa2, b'a', b't', 0xcf];
+        options.extend_from_slice(&at_ms.to_be_bytes());
+        self.publish_with(connection, destination, messages, &options);
+    }
+
+    fn publish_with(
+        &mut self,
+        connection: u32,
+        destination: usize,
+        messages: &[(&str, &str, &str, usize)],
+        options: &[u8],
+    ) {
         let payload = vec![b'x'; messages.iter().map(|message| message.3).max().unwrap_or(0)];
         let messages: Vec<Publishing<'_>> = messages
             .iter()
@@ -168,7 +191,7 @@ impl Bench {
                 recipient,
                 payload: &payload[..*bytes],
                 as_str: false,
-                options: 0,
+                options,
             })
             .collect();
         let id = self.id();

@@ -11,7 +11,11 @@ use std::collections::BTreeMap;
 const MESSAGES_MAX: usize = 6_000;
 const SENDERS: usize = 4;
 
-/// Tenant, sender, serial, payload, whether it goes as a str, options.
+/// An option out of range.
+const NO_COST: [u8; 4] = [0x81, 0xa1, b'c', 0x00];
+
+/// Tenant, sender, serial, payload, whether it goes as a str, options: 0 none, 1 nil, 2 an empty map,
+/// 3 `NO_COST`.
 type Draft = (Option<usize>, usize, u64, Vec<u8>, bool, u8);
 
 /// How a gateway deals with what it got.
@@ -527,7 +531,7 @@ fn encode(id: u32, destination: &str, messages: &[Draft], fault: u32) -> Vec<u8>
                 recipient,
                 payload,
                 as_str: *as_str,
-                options: *options,
+                options: [&[][..], &[0xc0], &[0x80], &NO_COST][usize::from(*options)],
             },
         )
         .collect();

@@ -1040,6 +1040,7 @@ impl Model {
             let fields = self.entities.destinations[destination].as_ref();
             let whole = fields.and_then(|fields| fields.rate_per_sec);
             let rate = whole.unwrap_or(f64::MAX) * slowed.part_at(now_us) as f64 / 10_000.0;
+            #[allow(clippy::cast_sign_loss, reason = "a rate is positive")]
             let interval_us = (1e6 / rate.max(1e-6)) as u64;
             slowed.next_us = slowed.next_us.max(now_us).saturating_add(interval_us);
             if slowed.part_at(now_us) >= 10_000 {

@@ -16,8 +16,8 @@ pub struct Publishing<'a> {
     pub recipient: &'a str,
     pub payload: &'a [u8],
     pub as_str: bool,
-    /// What follows the payload: 0 nothing, 1 nil, 2 an empty map, 3 an option out of range.
-    pub options: u8,
+    /// What follows the payload, encoded; empty: nothing.
+    pub options: &'a [u8],
 }
 
 fn head(out: &mut Vec<u8>, fields: usize, kind: u32, id: u32) {
@@ -39,7 +39,7 @@ pub fn publish(id: u32, destination: &str, messages: &[Publishing<'_>]) -> Vec<u
     write_str(&mut out, destination);
     write_array_len(&mut out, messages.len());
     for message in messages {
-        write_array_len(&mut out, if message.options == 0 { 4 } else { 5 });
+        write_array_len(&mut out, if message.options.is_empty() { 4 } else { 5 });
         str_or_nil(&mut out, message.tenant);
         str_or_nil(&mut out, message.sender);
         write_str(&mut out, message.recipient);
@@ -51,13 +51,7 @@ pub fn publish(id: u32, destination: &str, messages: &[Publishing<'_>]) -> Vec<u
         } else {
             write_bin(&mut out, message.payload);
         }
-        match message.options {
-            0 => {}
-            1 => write_nil(&mut out),
-            2 => out.push(0x80),
-            // No cost.
-            _ => out.extend_from_slice(&[0x81, 0xa1, b'c', 0x00]),
-        }
+        out.extend_from_slice(message.options);
     }
     out
 }
@@ -328,6 +322,30 @@ pub struct Delivered<'a> {
     pub accepted_ms: u64,
     pub flags: u8,
     pub expires_ms: u64,
+}
+
+/// The deliveries of a frame; none: it is another one.
+pub fn deliveries(bytes: &[u8]) -> Option<Vec<Delivered<'_>>> {
+    let mut reader = Reader::new(bytes);
+    let _ = reader.array_len().ok()?;
+    if reader.uint32().ok()? != 66 {
+        return None;
+    }
+    match parse_frame(bytes) {
+        Frame::Deliver { deliveries, .. } => Some(deliveries),
+        _ => None,
+    }
+}
+
+/// The code of an error frame.
+pub fn error_code(bytes: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(bytes);
+    let _ = reader.array_len().ok()?;
+    if reader.uint32().ok()? != 65 {
+        return None;
+    }
+    let _ = reader.uint32().ok()?;
+    reader.uint32().ok()
 }
 
 pub fn parse_frame(bytes: &[u8]) -> Frame<'_> {
