@@ -168,6 +168,7 @@ impl Pair {
         ][self.random.below(5) as usize];
         let parent = match kind {
             NodeKind::Set => Some(ROOT),
+            NodeKind::Slot => unreachable!("not among these kinds"),
             NodeKind::Tenant => self.any(NodeKind::Set),
             NodeKind::Level => self.any(NodeKind::Tenant),
             NodeKind::Queue => self.any_home(),
@@ -244,7 +245,7 @@ impl Pair {
             }
             _ => {
                 let to = match kind {
-                    NodeKind::Set | NodeKind::Level => return,
+                    NodeKind::Set | NodeKind::Slot | NodeKind::Level => return,
                     NodeKind::Tenant => self.any(NodeKind::Set),
                     NodeKind::Queue => self.any_home(),
                 };

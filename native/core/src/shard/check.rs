@@ -229,14 +229,18 @@ impl Shard {
         destination.tree.check();
         let levels = |owner: &&Owner| matches!(owner, Owner::Level { .. });
         let levels = destination.owners.iter().filter(levels).count();
-        let named =
-            levels + destination.sets.len() + destination.tenants.len() + destination.queues.len();
+        let named = levels
+            + destination.slots.len()
+            + destination.sets.len()
+            + destination.tenants.len()
+            + destination.queues.len();
         let mut used = 0;
         for (node, owner) in destination.owners.iter().enumerate() {
             let node = node as NodeId;
             let kind = match owner {
                 Owner::Free => None,
                 Owner::Set { .. } => Some(NodeKind::Set),
+                Owner::Slot { .. } => Some(NodeKind::Slot),
                 Owner::Tenant(_) => Some(NodeKind::Tenant),
                 Owner::Level { .. } => Some(NodeKind::Level),
                 Owner::Queue { .. } => Some(NodeKind::Queue),
@@ -446,6 +450,14 @@ fn check_name(destination: &Destination, node: NodeId, owner: &Owner) {
     let found = match owner {
         Owner::Free => return,
         Owner::Set { name, .. } => destination.sets.get(name),
+        Owner::Slot { set, index } => {
+            assert_eq!(
+                destination.tree.parent(node),
+                Some(*set),
+                "set of slot {node}"
+            );
+            destination.slots.get(&(*set, *index))
+        }
         Owner::Tenant(tenant) => destination.tenants.get(&tenant.name),
         Owner::Level { tenant, rank } => {
             let levels = &destination.tenant(*tenant).levels;

@@ -7,6 +7,7 @@ use super::slowed::Slowed;
 use crate::exchange::{DestinationFields, LEVELS_MAX};
 use crate::record::MessageOptions;
 use crate::tree::{NodeId, Tree};
+use rustc_hash::FxHashMap;
 use siphasher::sip::SipHasher13;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -164,6 +165,11 @@ pub enum Owner {
         strict: bool,
         refuse_new: bool,
     },
+    /// Of a set with the policy `shuffle`.
+    Slot {
+        set: NodeId,
+        index: u32,
+    },
     Tenant(Box<TenantNode>),
     Level {
         tenant: NodeId,
@@ -281,6 +287,8 @@ pub struct Destination {
     pub owners: Vec<Owner>,
     pub sets: NameMap<NodeId>,
     pub tenants: NameMap<NodeId>,
+    /// Set node and slot → slot node, of those that are in use.
+    pub slots: FxHashMap<(NodeId, u32), NodeId>,
     /// Rank, kind, tenant, sender → queue node.
     pub queues: NameMap<NodeId>,
     /// Admission by time, unless it is off.

@@ -337,7 +337,7 @@ impl Shard {
         if name.sender.is_empty() {
             return false;
         }
-        let set = destination.tree.parent(*tenant);
+        let set = destination.set_of(*tenant);
         set.is_some_and(|set| {
             matches!(
                 destination.owners[set as usize],

@@ -6,12 +6,13 @@ use super::{Fatal, SenderConfig, Shard, TENANT_TOTALS_MAX, TenantConfig, TenantT
 use crate::error::Code;
 use crate::exchange::{
     Change, DestinationFields, EntityKind, FairBy, LEVELS_MAX, LevelFloors, SenderFields,
-    SetFields, SetOrder, TenantFields, decode_configure, decode_in_use,
+    SetFields, SetOrder, SetPolicy, TenantFields, decode_configure, decode_in_use,
 };
 use crate::limits;
 use crate::shard::destination::NameMap;
 use crate::shard::outstanding::Outstanding;
 use crate::tree::{self, Limits, NodeConfig, NodeId, NodeKind, Tree, TreeConfig};
+use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 
 pub const DEFAULT_SET: &[u8] = b"default";
@@ -143,6 +144,7 @@ impl Shard {
             sets: NameMap::with_hasher(self.names),
             tenants: NameMap::with_hasher(self.names),
             queues: NameMap::with_hasher(self.names),
+            slots: FxHashMap::default(),
             admission: None,
             pooled: false,
             consumers: Vec::new(),
@@ -199,7 +201,7 @@ impl Shard {
         let destination = &self.destinations[place as usize];
         let below = |owner: &Owner| match owner {
             Owner::Queue { tenant, .. } => {
-                *tenant == node || destination.tree.parent(*tenant) == Some(node)
+                *tenant == node || destination.set_of(*tenant) == Some(node)
             }
             _ => false,
         };
@@ -223,6 +225,10 @@ impl Shard {
             .sets
             .values()
             .any(|fields| fields.order == SetOrder::Strict);
+        self.any_shuffle = self
+            .sets
+            .values()
+            .any(|fields| fields.policy == SetPolicy::Shuffle);
         let entitled = self.entitled_weight();
         for place in 0..self.destinations.len() {
             let destination = &mut self.destinations[place];
@@ -243,6 +249,7 @@ impl Shard {
                 if changed {
                     self.keep_order_under(place as u32, node);
                 }
+                self.shuffle_set(place, node, &fields);
                 self.tell_refusing(place);
             }
             self.list(place as u32);
@@ -270,7 +277,7 @@ impl Shard {
         let destination = &mut self.destinations[place];
         let tenants: Vec<NodeId> = destination.tenants.values().copied().collect();
         for node in tenants {
-            let of_set = destination.tree.parent(node).is_some_and(|set| {
+            let of_set = destination.set_of(node).is_some_and(|set| {
                 matches!(
                     destination.owners[set as usize],
                     Owner::Set {
@@ -383,9 +390,11 @@ impl Shard {
                 continue;
             };
             let set_node = self.set_node(place, &set);
-            let destination = &mut self.destinations[place];
-            if destination.tree.parent(node) != Some(set_node) {
-                destination.tree.move_to(node, set_node, self.now_us);
+            let set_fields = self.sets.get(&set).copied().unwrap_or_default();
+            if !self.may_stay(place, node, set_node, &set_fields) {
+                let home = self.seat(place, set_node, &set, name);
+                let destination = &mut self.destinations[place];
+                destination.tree.move_to(node, home, self.now_us);
                 if self.any_strict {
                     self.keep_order_under(place as u32, node);
                 }
@@ -501,10 +510,11 @@ impl Shard {
         let node_config = tenant_config(config);
         let set: Box<[u8]> = config.map_or(DEFAULT_SET.into(), |tenant| tenant.set.clone());
         let set_node = self.set_node(place, &set);
+        let home = self.seat(place, set_node, &set, name);
         let destination = &mut self.destinations[place];
         let node = destination
             .tree
-            .add(set_node, NodeKind::Tenant, node_config, self.now_us);
+            .add(home, NodeKind::Tenant, node_config, self.now_us);
         destination.tenants.insert(name.into(), node);
         let of_set = matches!(
             destination.owners[set_node as usize],
@@ -613,6 +623,9 @@ impl Shard {
                 Owner::Set { name, .. } => {
                     destination.sets.remove(&name);
                 }
+                Owner::Slot { set, index } => {
+                    destination.slots.remove(&(set, index));
+                }
                 Owner::Level { tenant, rank } => {
                     if let Owner::Tenant(tenant) = destination.owner_mut(tenant) {
                         tenant.levels[usize::from(rank)] = tree::ROOT;
@@ -659,7 +672,7 @@ impl Shard {
         for place in 0..self.destinations.len() {
             let nodes = self.destinations[place].owners.len();
             // Children first, then the parents that lost their last child.
-            for _ in 0..4 {
+            for _ in 0..5 {
                 self.sweep(place, nodes + 1);
             }
         }

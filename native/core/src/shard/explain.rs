@@ -44,10 +44,7 @@ impl Destination {
             return (&[], &[], &[]);
         };
         let (name, sender) = (&self.tenant(*tenant).name, &queue.sender);
-        let set = self
-            .tree
-            .parent(*tenant)
-            .map(|set| &self.owners[set as usize]);
+        let set = self.set_of(*tenant).map(|set| &self.owners[set as usize]);
         let Some(Owner::Set { name: set, .. }) = set else {
             return (&[], name, sender);
         };

@@ -32,7 +32,7 @@ fn destination_bytes(destination: &Destination) -> usize {
         .owners
         .iter()
         .map(|owner| match owner {
-            Owner::Free | Owner::Level { .. } => 0,
+            Owner::Free | Owner::Level { .. } | Owner::Slot { .. } => 0,
             Owner::Set { name, .. } => named(name),
             Owner::Tenant(tenant) => named(&tenant.name) + size_of::<TenantNode>(),
             Owner::Queue { name, queue, .. } => {

@@ -37,6 +37,7 @@ mod pool;
 mod publish;
 mod recovery;
 mod settle;
+mod shuffle;
 mod slowed;
 mod step;
 mod timers;
@@ -301,8 +302,9 @@ pub struct Shard {
     disk_full: bool,
 
     sets: NameMap<SetFields>,
-    /// Some set has `order: strict`.
+    /// Some set has `order: strict`, or the policy `shuffle`.
     any_strict: bool,
+    any_shuffle: bool,
     tenants: NameMap<TenantConfig>,
     /// By `tenant/sender`.
     senders: NameMap<SenderConfig>,
@@ -427,6 +429,7 @@ impl Shard {
             disk_full: false,
             sets: NameMap::with_hasher(names),
             any_strict: false,
+            any_shuffle: false,
             tenants: NameMap::with_hasher(names),
             senders: NameMap::with_hasher(names),
             pools: Pools::new(names, now_us),

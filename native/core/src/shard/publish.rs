@@ -563,6 +563,9 @@ impl Shard {
             return Err(NotTaken::full(Code::ShardFull));
         }
         let (tenant_node, queue) = self.queue_node(place, tenant, of).map_err(NotTaken::full)?;
+        if self.any_shuffle {
+            self.reseat(place as usize, tenant_node);
+        }
         let destination = &self.destinations[place as usize];
         let (Owner::Tenant(tenant), Owner::Queue { queue: entry, .. }) = (
             &destination.owners[tenant_node as usize],

@@ -52,6 +52,8 @@ pub struct TreeConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     Set,
+    /// Shared by tenants of a set: what they are charged there is cost over their weight.
+    Slot,
     Tenant,
     Level,
     Queue,

@@ -10,6 +10,8 @@ use super::prefetch::prefetch;
 use super::trace::Choice;
 use super::{Picked, Tree};
 
+/// Weight of a tenant that pays a slot as much as its message costs.
+const WEIGHT_USUAL: u64 = 100;
 /// From so many slots on the last tenth is kept for nodes below their share (rule 5).
 const SLOTS_SHARED_MIN: u32 = 10;
 
@@ -190,7 +192,7 @@ impl Tree {
         let tie = served_tie(self.next_sequence());
         let got = &mut self.nodes[queue as usize].got;
         *got = got.saturating_add(charge.cost);
-        let mut id = queue;
+        let (mut id, mut below) = (queue, queue);
         loop {
             let node = &mut self.nodes[id as usize];
             node.due -= 1;
@@ -212,10 +214,16 @@ impl Tree {
                 }
             } else if id != ROOT {
                 let (parent, newcomer) = (node.parent, is_fresh(node.tie));
-                node.charge(charge.units);
+                let units = if node.kind == Some(NodeKind::Slot) {
+                    self.units_in_slot(charge.units, below)
+                } else {
+                    charge.units
+                };
+                let node = &mut self.nodes[id as usize];
+                node.charge(units);
                 node.tie = tie;
                 if newcomer {
-                    self.newcomer_served(parent, charge.units);
+                    self.newcomer_served(parent, units);
                 }
                 self.tag_grew(id);
             }
@@ -226,6 +234,7 @@ impl Tree {
             if id == ROOT {
                 return charge;
             }
+            below = id;
             id = self.nodes[id as usize].parent;
             // Its best child of now is the next one's way down: at 100,000 queues that is cold.
             if let Some(next) = self.family_of(id).heap.first() {
@@ -248,15 +257,21 @@ impl Tree {
 
     /// Ends a message's flight on its path and corrects what it was charged by `units`.
     fn land(&mut self, queue: NodeId, units: i128, floor: bool, now_us: u64) {
-        let mut id = queue;
+        let (mut id, mut below) = (queue, queue);
         loop {
             let node = &mut self.nodes[id as usize];
             node.in_flight -= 1;
             if node.kind == Some(NodeKind::Level) {
                 self.correct_level(id, units, floor);
             } else if id != ROOT {
-                let parent = node.parent;
+                let (parent, kind) = (node.parent, node.kind);
                 let v = self.family_of(parent).v;
+                let units = if kind == Some(NodeKind::Slot) {
+                    let size = u64::try_from(units.unsigned_abs()).unwrap_or(u64::MAX);
+                    i128::from(self.units_in_slot(size, below)) * units.signum()
+                } else {
+                    units
+                };
                 self.nodes[id as usize].correct(units, v);
                 self.tag_grew(id);
             }
@@ -264,8 +279,16 @@ impl Tree {
             if id == ROOT {
                 return;
             }
+            below = id;
             id = self.nodes[id as usize].parent;
         }
+    }
+
+    /// What a slot is charged for a message of a tenant in it: a tenant of twice the usual weight pays
+    /// half, so that its slot gets as much more as it needs for it.
+    fn units_in_slot(&self, units: u64, tenant: NodeId) -> u64 {
+        let weight = u64::from(self.nodes[tenant as usize].weight);
+        units.saturating_mul(WEIGHT_USUAL) / weight
     }
 
     /// Rule 7 needs the largest tag under each parent.
