@@ -125,6 +125,18 @@ function addOperatorCommands(program: Command): void {
       (await import('./explain.ts')).explainDestination(name, options),
     );
 
+  program
+    .command('shuffle-odds')
+    .description('how likely noisy tenants share every slot of another one’s hand (policy shuffle)')
+    .argument('<slots>', 'of the set: 2 to 4096')
+    .argument('<hand>', 'slots of one tenant: 1 to 16')
+    .argument('<noisy>', 'tenants that send too much at once')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples(['fairlead shuffle-odds 64 4 10']))
+    .action(async (slots, hand, noisy, options) =>
+      (await import('./shuffle-odds.ts')).printShuffleOdds([slots, hand, noisy], options),
+    );
+
   remote(program.command('status'))
     .description('show how the daemon is')
     .action(async (options) => (await import('./status.ts')).showStatus(options));

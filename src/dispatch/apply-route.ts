@@ -64,7 +64,7 @@ export function applyRoute(entities: EntityService): RestRoute {
           'shardKeyFixed',
           'unknownSet',
         ] as const),
-        ...(['unknownPool', 'inUse', 'tooManyEntities', 'notYetSupported'] as const),
+        ...(['unknownPool', 'inUse', 'tooManyEntities'] as const),
       ],
       example: {
         query: { dryRun: 'true' },

@@ -111,7 +111,6 @@ function putRoute(entities: EntityService, kind: EntityKind): RestRoute {
       errors: [
         ...(['invalidName', 'fieldTooLong', 'invalidValue', 'tooManyEntities'] as const),
         ...(kind === 'destination' ? (['shardKeyFixed'] as const) : []),
-        ...(kind === 'set' ? (['notYetSupported'] as const) : []),
         ...(kind === 'tenant' ? (['unknownSet'] as const) : []),
         ...(kind === 'sender' ? (['unknownPool'] as const) : []),
       ],

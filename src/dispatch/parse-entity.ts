@@ -13,7 +13,7 @@ export type ParsedFields = { [K in EntityKind]: z.output<(typeof SCHEMAS)[K]> };
 /**
  * Checks the body of a PUT and fills in the defaults.
  *
- * @throws FairleadError unknownField, invalidValue, notYetSupported; details list every problem.
+ * @throws FairleadError unknownField, invalidValue; details list every problem.
  */
 export function parseEntity<K extends EntityKind>(
   kind: K,
@@ -27,9 +27,7 @@ export function parseEntity<K extends EntityKind>(
   checkEchoedName(name, (given as Record<string, unknown>).name);
   const fields = Object.entries(given).filter(([field]) => !ECHOED.has(field));
   const schema = SCHEMAS[kind] as z.ZodObject;
-  const parsed = parseObject(`A ${kind}`, schema, Object.fromEntries(fields)) as ParsedFields[K];
-  checkServed(parsed);
-  return parsed;
+  return parseObject(`A ${kind}`, schema, Object.fromEntries(fields)) as ParsedFields[K];
 }
 
 /**
@@ -55,16 +53,6 @@ export function completeEntity<K extends EntityKind>(
     );
   }
   return { ...given, shardKey } as Fields[K];
-}
-
-/** What the schema knows and the core does not do yet. */
-function checkServed(parsed: object): void {
-  if (!('policy' in parsed) || parsed.policy === 'fair') return;
-  throw new FairleadError(
-    'notYetSupported',
-    `policy is fair, received ${shown(parsed.policy)}: slots that tenants share are not served yet.`,
-    { field: 'policy' },
-  );
 }
 
 /**

@@ -154,8 +154,8 @@ t.test('wrong bodies are told what, why and what was received', async (t) => {
     [['tenant', 't', { set: 'nowhere' }], 'unknownSet: set: there is no set "nowhere".'],
     [['set', 's', { borrowMax: -1 }], 'invalidValue: borrowMax: is at least 0, received -1.'],
     [
-      ['set', 's', { policy: 'shuffle' }],
-      'notYetSupported: policy is fair, received "shuffle": slots that tenants share are not served yet.',
+      ['set', 's', { policy: 'random' }],
+      'invalidValue: policy: is fair or shuffle, received "random".',
     ],
     [['set', 's', { slots: 2, hand: 3 }], 'invalidValue: hand: is at most slots, received 3.'],
     [['set', 's', { slots: 1, hand: 1 }], 'invalidValue: slots: is at least 2, received 1.'],
