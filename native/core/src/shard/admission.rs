@@ -455,3 +455,25 @@ fn retry_after_ms(asked: Asked, wait_us: f64) -> u64 {
         .clamp(RETRY_MS_MIN, most);
     back_off_ms(asked.key, 1, whole, u64::MAX, RETRY_JITTER)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_message_is_told_how_much_too_long_it_would_wait() {
+        let asked = |key| Asked {
+            key,
+            cost: 1,
+            validity_ms: 5_000,
+        };
+        let told =
+            |wait_us: f64| (0..100).map(move |key| retry_after_ms(asked(key << 16), wait_us));
+        assert!(told(7e6).all(|ms| (1_600..=2_400).contains(&ms)));
+        assert!(told(5.1e6).all(|ms| (800..=1_200).contains(&ms)));
+        assert!(told(1e12).all(|ms| (4_000..=6_000).contains(&ms)));
+        assert!(told(f64::INFINITY).all(|ms| ms <= 6_000));
+        let different: std::collections::BTreeSet<u64> = told(7e6).collect();
+        assert!(different.len() > 50, "they do not come back together");
+    }
+}
