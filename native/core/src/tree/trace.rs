@@ -68,7 +68,7 @@ impl Tree {
         };
         last.filter(|raw| !is_level_tie(raw.key.1))
             .map_or(0, |raw| {
-                (raw.key.0.wrapping_sub(raw.v) as i128 >> 32) as i64
+                (raw.key.0.wrapping_sub(raw.v).cast_signed() >> 32) as i64
             })
     }
 
