@@ -32,6 +32,7 @@ mod lookup;
 mod memory;
 mod message_json;
 mod message_ops;
+mod nodes;
 mod outstanding;
 mod pool;
 mod publish;
