@@ -48,6 +48,8 @@ async function tapTests(only) {
   await rm(output, { force: true });
   const { code } = await run('tap', ['--reporter=terse', `--output-file=${output}`, ...only]);
   const tap = await readFile(output, 'utf8').catch(() => '');
+  // The terse reporter may leave out what failed within a file.
+  for (const [, test] of tap.matchAll(/^ *not ok \d+ - (.*)$/gm)) console.error(`not ok: ${test}`);
   const summary = [...tap.matchAll(/^# \{(.*)\}$/gm)].at(-1)?.[1];
   const count = (name) => Number(summary?.match(new RegExp(`\\b${name}: (\\d+)`))?.[1] ?? 0);
   return honest('tap', {
