@@ -30,7 +30,7 @@ const querySchema = z.strictObject({
   ...pageFields,
   cursor: z
     .string()
-    .regex(/^\d{1,15}$/, 'is what the page before gave')
+    .regex(/^[1-9]\d{0,14}$/, 'is what the page before gave')
     .optional()
     .describe('where the page before ended'),
 });

@@ -25,6 +25,8 @@ t.test('a change is recorded with the token’s subject, and survives', async (t
     { ...who, sequence: 2, before: { ratePerSec: 5 }, after: { ratePerSec: 6 } },
     { ...who, sequence: 1, before: null, after: { ratePerSec: 5 } },
   ]);
+  const forged = await fetch(`${second.url}/v1/audit?cursor=0`, { headers });
+  t.equal(forged.status, 400, 'no change has the number 0');
   const age = Date.now() - Number(items[0]?.atMs);
   t.ok(age >= 0 && age < 60_000, 'the time is that of the change');
 });

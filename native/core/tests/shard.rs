@@ -99,6 +99,24 @@ fn a_gateway_whose_lease_ended_comes_after_the_others() {
     assert_eq!(numbers(&bench.step()), [1], "it works, if slowly");
 }
 
+/// Once one that was closing, and gave back what it got, took the same message thousands of times.
+#[test]
+fn a_gateway_that_does_not_attempt_comes_after_the_others() {
+    let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);
+    bench.connect(1, 3);
+    bench.connect(2, 2);
+    bench.subscribe(1, 1, 0, 1000);
+    bench.subscribe(2, 7, 0, 2);
+    bench.publish(1, 0, &[("t1", "a", "m1", 1)]);
+    assert_eq!(numbers(&bench.step()), [1]);
+    let untried = Said {
+        outcome: 5,
+        ..Said::sent(1)
+    };
+    bench.settle(1, 1, &[untried]);
+    assert_eq!(numbers(&bench.step()), [7], "the other one");
+}
+
 /// Once only the message handed out under `strict` was waited for.
 #[test]
 fn strict_order_switched_on_waits_for_what_is_in_flight() {

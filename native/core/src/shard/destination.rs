@@ -252,7 +252,8 @@ pub struct Consumer {
     pub rest_until_us: u64,
     /// What throttling left of its rate; none: all of it (rule 10).
     pub slowed: Option<Slowed>,
-    /// A lease of it ended and it settled nothing since: others come first.
+    /// A lease of it ended and it settled nothing since, or it did not attempt what it settled last:
+    /// others come first.
     pub late: bool,
     pub last_served: u64,
     /// Deliver frame under construction, valid in `frame_exchange`.

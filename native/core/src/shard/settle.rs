@@ -38,11 +38,15 @@ impl Shard {
                     .get(&connection)
                     .and_then(|client| client.subscription(head.subscription));
                 if let Some(subscription) = known {
-                    // Also when all of them come too late: it is slow, but it works.
+                    // Also when all of them come too late: it is slow, but it works. One that did not
+                    // attempt comes after the others, or one that is about to close would take
+                    // message after message while it holds the most credit.
+                    let untried = client_frame::OUTCOME_NOT_ATTEMPTED;
+                    let late = outcomes.iter().any(|said| said.outcome == untried);
                     if let Some(consumer) = self.destinations[subscription.destination as usize]
                         .consumer_mut(connection, subscription.number)
                     {
-                        consumer.late = false;
+                        consumer.late = late;
                     }
                     let applied = self.apply_outcomes(connection, subscription.number, &outcomes);
                     let unknown = outcomes.len() as u32 - applied;

@@ -600,7 +600,7 @@ impl Model {
                 let Some(subscription) = client.subscriptions.get_mut(number) else {
                     return error(*id, 3006);
                 };
-                subscription.late = false;
+                subscription.late = said.iter().any(|said| said.outcome == 5);
                 let mut applied = 0;
                 for said in said {
                     let client = self.connections.get_mut(&connection).expect("still there");
