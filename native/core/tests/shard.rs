@@ -387,6 +387,39 @@ fn a_drained_shard_hands_out_no_more() {
     assert!(bench.wake_after_ms > 0);
 }
 
+/// Nobody picks at a paused destination, and nothing else goes on: its messages expire all the same.
+#[test]
+fn what_waits_at_a_paused_destination_expires_in_time() {
+    const VALIDITY_US: u64 = 36_000_000_000;
+    const EXPIRED: usize = 16;
+    let paused = entities::Destination {
+        paused: true,
+        ..PLAIN
+    };
+    for restarts in [false, true] {
+        let mut bench = Bench::new(&[
+            Change::Destination(0, Some(PLAIN)),
+            Change::Destination(1, Some(paused.clone())),
+        ]);
+        bench.connect(1, 3);
+        bench.publish(1, 1, &[("t1", "a", "m1", 1), ("t2", "b", "m2", 1)]);
+        bench.step();
+        if restarts {
+            bench.restart();
+            bench.step();
+        }
+        bench.now_us += VALIDITY_US - 2 * SECOND_US;
+        bench.step();
+        assert_eq!(bench.counters[EXPIRED], 0);
+        assert!(bench.wake_after_ms <= 2_000, "{}", bench.wake_after_ms);
+        bench.now_us += u64::from(bench.wake_after_ms) * 1000;
+        bench.step();
+        assert_eq!(bench.counters[EXPIRED], 2);
+        assert_eq!(bench.wake_after_ms, 60_000, "nothing is left to look at");
+        bench.check();
+    }
+}
+
 /// With steady traffic the log is replaced by states at its bound, so the disk does not grow.
 #[test]
 fn the_log_is_deleted_at_its_bound() {

@@ -157,6 +157,13 @@ impl Shard {
         self.state_of(key)
     }
 
+    /// A message with its destination's validity waits there: somebody will look.
+    fn check_expiry(&self, place: u32) {
+        let at_us = self.destinations[place as usize].expiry.at_us;
+        let asked = self.expiries.iter().any(|entry| entry.0 == (at_us, place));
+        assert!(asked, "nobody ends the validity of what waits at {place}");
+    }
+
     fn check_extras(&self) {
         for (&key, extra) in &self.extras {
             let state = self.state(key);
@@ -269,6 +276,9 @@ impl Shard {
                 let mut surcharge = counts.surcharge;
                 for key in queue.entries() {
                     if self.state(key) == WAITING {
+                        if self.default_expiry_ms(place, key).is_some() {
+                            self.check_expiry(place);
+                        }
                         there += 1;
                         bytes += self.bytes_of(key);
                         surcharge += u64::from(self.cost_of(key)) - 1;

@@ -2,6 +2,7 @@
 
 use super::admission::Admission;
 use super::batches::Key;
+use super::expiry::ExpiryLook;
 use super::outstanding::Outstanding;
 use super::slowed::Slowed;
 use crate::exchange::{DestinationFields, LEVELS_MAX};
@@ -306,8 +307,8 @@ pub struct Destination {
     pub wake_us: u64,
     /// When idle nodes were last looked for, µs.
     pub swept_us: u64,
-    /// Node at which the look for messages without validity stands.
-    pub expire_next: usize,
+    /// When its queues are looked over for messages without validity.
+    pub expiry: ExpiryLook,
 }
 
 impl Destination {

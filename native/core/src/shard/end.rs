@@ -7,7 +7,6 @@ use super::batches::{
     self, CANCELLED, DEAD, DELIVERED, EXPIRED, FAILED, GIVEN_UP, IN_FLIGHT, JUDGED, Key, OVERDUE,
     OWN_EXPIRY, SCHEDULED, SENT, TIMED, UNDELIVERED, WAITING,
 };
-use super::destination::Owner;
 use super::timers::{Kind, Timer};
 use super::{
     OUTCOME_CANCELLED, OUTCOME_EXPIRED, OUTCOME_PURGED, OUTCOME_UNDELIVERED, SETTLED_OUTCOMES,
@@ -220,26 +219,6 @@ impl Shard {
             .map_or(batches::GONE, |batch| batch.state(batches::index_of(key)))
     }
 
-    /// When the message's validity ends by its destination's rule, ms; none: a timer says.
-    pub(super) fn default_expiry_ms(&self, place: u32, key: Key) -> Option<u64> {
-        let batch = self.batches.get(batches::batch_of(key))?;
-        if batch.flags(batches::index_of(key)) & OWN_EXPIRY != 0 {
-            return None;
-        }
-        let validity_ms = self.destinations[place as usize].fields.validity_ms;
-        Some(batch.accepted_ms.saturating_add(validity_ms))
-    }
-
-    /// Whether a message that comes back has no validity left.
-    pub(super) fn is_over(&self, place: u32, key: Key) -> bool {
-        let batch = self.batches.get(batches::batch_of(key));
-        let overdue = batch.is_some_and(|batch| batch.flags(batches::index_of(key)) & OVERDUE != 0);
-        overdue
-            || self
-                .default_expiry_ms(place, key)
-                .is_some_and(|at_ms| at_ms <= self.now_us / 1000)
-    }
-
     /// Messages whose time has come go to their places; those whose validity is over end.
     pub(super) fn fire_timers(&mut self) {
         let now_ms = self.now_us / 1000;
@@ -369,42 +348,6 @@ impl Shard {
                 self.journal.delete(&state_key(number));
             }
             self.batches.remove(number);
-        }
-    }
-
-    fn accepted_ms(&self, key: Key) -> Option<u64> {
-        let batch = self.batches.get(batches::batch_of(key))?;
-        Some(batch.accepted_ms)
-    }
-
-    /// Looks at the oldest messages of a queue: those without validity end. No timer does it for
-    /// messages with their destination's validity; a pick looks as well. Each message looked at takes
-    /// one of `budget`.
-    pub(super) fn expire_oldest(&mut self, place: u32, queue: NodeId, budget: &mut usize) {
-        let destination = &self.destinations[place as usize];
-        let Owner::Queue { queue: entry, .. } = &destination.owners[queue as usize] else {
-            return;
-        };
-        let validity_ms = destination.fields.validity_ms;
-        let Some(before_ms) = (self.now_us / 1000).checked_sub(validity_ms) else {
-            return;
-        };
-        let mut over = Vec::new();
-        // In order of acceptance, so the first that is too young ends the look.
-        for key in entry.in_order() {
-            if *budget == 0 || self.accepted_ms(key).is_some_and(|at_ms| at_ms > before_ms) {
-                break;
-            }
-            *budget -= 1;
-            over.push(key);
-        }
-        for key in entry.out_of_order().take(*budget) {
-            *budget -= 1;
-            over.push(key);
-        }
-        over.retain(|&key| self.state_of(key) == WAITING && self.is_over(place, key));
-        for key in over {
-            self.end_waiting(place, queue, key, OUTCOME_EXPIRED);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connection::SubscriptionRef;
 use super::destination::{Destination, Owner, QueueOf};
+use super::expiry::ExpiryLook;
 use super::{Fatal, SenderConfig, Shard, TenantConfig};
 use crate::exchange::{
     Change, DestinationFields, EntityKind, FairBy, LevelFloors, SenderFields, SetFields, SetOrder,
@@ -119,6 +120,7 @@ impl Shard {
         if let Some(&place) = self.destination_names.get(name.as_bytes()) {
             let destination = &mut self.destinations[place as usize];
             let shorter = fields.lease_ms < destination.fields.lease_ms;
+            let other_validity = fields.validity_ms != destination.fields.validity_ms;
             destination.exists = true;
             destination.fields = fields;
             destination.set_admission(now_us);
@@ -126,6 +128,9 @@ impl Shard {
             destination.tree.pause_root(fields.paused, now_us);
             if shorter {
                 self.look_at_leases(place);
+            }
+            if other_validity {
+                self.note_expiry(place, now_us);
             }
             self.list(place);
             return place;
@@ -153,7 +158,7 @@ impl Shard {
             listed: false,
             wake_us: u64::MAX,
             swept_us: now_us,
-            expire_next: 0,
+            expiry: ExpiryLook::default(),
         });
         self.destinations[place as usize].set_admission(now_us);
         self.destination_names.insert(name.as_bytes().into(), place);

@@ -23,6 +23,7 @@ mod emit;
 mod end;
 mod entities;
 mod estimate;
+mod expiry;
 mod explain;
 mod idempotency;
 mod jobs;
@@ -332,6 +333,8 @@ pub struct Shard {
     live_bytes: u64,
     /// When a destination's tree has something that becomes eligible, µs.
     wakes: BinaryHeap<Reverse<(u64, u32)>>,
+    /// When the queues of a destination are looked over for what is no longer valid, µs.
+    expiries: BinaryHeap<Reverse<(u64, u32)>>,
     /// Earliest lease check of a connection, µs.
     leases: BinaryHeap<Reverse<(u64, u32)>>,
     /// Destinations to look at in this exchange; those left over stay for the next.
@@ -449,6 +452,7 @@ impl Shard {
             jobs: Jobs::default(),
             live_bytes: 0,
             wakes: BinaryHeap::new(),
+            expiries: BinaryHeap::new(),
             leases: BinaryHeap::new(),
             listed: Vec::new(),
             sweep_next: 0,

@@ -184,6 +184,7 @@ impl Shard {
         self.counters.repeated += repeats.len() as u64;
         if accepted > 0 {
             self.list(publishing.place);
+            self.note_accepted(publishing.place);
         }
         let first =
             (accepted > 0).then(|| MessageId::new(hash, self.options.shard, number, base as u16));

@@ -567,6 +567,7 @@ impl Shard {
         ended.sort_by_key(|ended| ended.at_ms);
         self.ended = ended.into();
         for place in 0..self.destinations.len() as u32 {
+            self.note_expiry(place, self.now_us);
             self.list(place);
         }
         Ok(())

@@ -354,6 +354,9 @@ impl Shard {
         if self.any_strict {
             self.keep_order(place, queue);
         }
+        if let Some(at_ms) = self.default_expiry_ms(place, key) {
+            self.note_expiry(place, at_ms.saturating_mul(1000));
+        }
         self.list(place);
     }
 

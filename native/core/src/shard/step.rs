@@ -22,9 +22,6 @@ const SWEEP_PASS_US: u64 = 5_000_000;
 /// Nodes looked at in one exchange, at most.
 const SWEEP_PER_STEP: u64 = 4096;
 
-/// Waiting messages whose validity is looked at, in one exchange.
-const EXPIRED_PER_STEP: usize = 16_384;
-
 /// Leases younger than this are not worth a wake of their own.
 const WAKE_US_MIN: u64 = 500;
 
@@ -47,6 +44,7 @@ impl Shard {
         self.fire_wakes();
         self.close_batch();
         self.sweep_one();
+        self.expire_due();
         self.dispatch();
         // A record that is asked for is not forgotten before it is read.
         self.forget_old();
@@ -359,26 +357,6 @@ impl Shard {
             destination.swept_us = self.now_us;
             let budget = budget.min(SWEEP_PER_STEP) as usize;
             self.sweep(self.sweep_next, budget);
-            self.expire_some(self.sweep_next, budget);
-        }
-    }
-
-    /// Ends what has no validity left in the next queues of a destination.
-    fn expire_some(&mut self, place: usize, budget: usize) {
-        let mut left = EXPIRED_PER_STEP;
-        for _ in 0..budget {
-            let destination = &mut self.destinations[place];
-            if left == 0 || destination.owners.is_empty() {
-                return;
-            }
-            destination.expire_next = (destination.expire_next + 1) % destination.owners.len();
-            let node = destination.expire_next;
-            if matches!(
-                destination.owners[node],
-                super::destination::Owner::Queue { .. }
-            ) {
-                self.expire_oldest(place as u32, node as u32, &mut left);
-            }
         }
     }
 
@@ -439,6 +417,7 @@ impl Shard {
             .timers
             .next_us()
             .min(self.next_forget_us())
+            .min(next(&self.expiries))
             .min(next(&self.wakes))
             .min(next(&self.leases));
         let after_us = at_us.saturating_sub(self.now_us);
