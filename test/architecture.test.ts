@@ -16,6 +16,8 @@ const root = join(import.meta.dirname, '..');
 const features = [
   'dispatch/',
   'gateway/',
+  'callbacks/',
+  'accounts/',
   'gate/',
   'usage/',
   'router/',
@@ -29,7 +31,7 @@ const arrows: ArrowRules = {
     ['main'],
     ['cli/', 'daemon', 'dashboard/'],
     ['ingress/', 'shard/', 'client/', ...features],
-    ['protocol/', 'native', 'store/', 'outbound/'],
+    ['protocol/', 'native', 'store/', 'rest/', 'outbound/'],
     ['limits', 'errors', 'config', 'config/'],
     ['base/', 'log'],
   ],
@@ -60,13 +62,18 @@ const arrows: ArrowRules = {
     // The file format is known to the options only.
     'smol-toml': ['config'],
     // Checks of outside data: options, and REST resources of the features that have them.
-    zod: ['config', 'dispatch/'],
+    zod: ['config', 'rest/', 'dispatch/', 'outbound/', 'gateway/', 'callbacks/', 'accounts/'],
     // Only for trusted data, so only where the message tables are.
     msgpackr: ['protocol/'],
     // The SDK's socket where the platform has none (Node 20).
     ws: ['client/'],
     // Outgoing HTTP goes through the guard against server-side request forgery.
     undici: ['outbound/'],
+    'ipaddr.js': ['outbound/'],
+    // Its faults are wrapped in one place.
+    smpp: ['gateway/smpp/'],
+    // Numbers of people and countries are understood where applications send to them.
+    'libphonenumber-js': ['accounts/'],
   },
   addon: 'native.ts',
 };

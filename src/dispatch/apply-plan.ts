@@ -2,11 +2,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
+import { parseObject, shown } from '../rest/parse-object.ts';
 import { type Reference, referenceOf } from './entity-book.ts';
 import { DEFAULT_SET, ENTITY_KINDS, type EntityKind, PLURALS } from './entity-schemas.ts';
 import { checkRoom, type EntityService, unknownReference } from './entity-service.ts';
 import { checkEntityName, completeEntity, parseEntity } from './parse-entity.ts';
-import { parseObject, shown } from './parse-object.ts';
 
 /** Problems that a message names; the details have all of them. */
 const PROBLEMS_SHOWN = 10;

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { type RestRoute, route } from '../rest/rest-route.ts';
 import { applyEntities } from './apply.ts';
 import { ENTITY_KINDS } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
 import { bodySchemas } from './entity-views.ts';
 import { KeyedQueue } from './keyed-queue.ts';
-import { type RestRoute, route } from './rest-route.ts';
 
 const flag = z.boolean('is true or false').default(false);
 

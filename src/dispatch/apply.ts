@@ -1,6 +1,6 @@
 /** Brings all entities to what a file wants, step by step, and tells what it did. */
 import { FairleadError } from '../errors.ts';
-import type { Actor } from './actor.ts';
+import type { Actor } from '../rest/actor.ts';
 import { APPLY_BATCH, type PlannedChange, planApply } from './apply-plan.ts';
 import type { EntityKind } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';

@@ -1,10 +1,10 @@
 /** The record of changes to entities: who changed what, when, from what to what. Written by the entity service. */
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
+import { pageFields, pageOf } from '../rest/page-query.ts';
+import { type RestRoute, route } from '../rest/rest-route.ts';
 import { ENTITY_KINDS } from './entity-schemas.ts';
-import { pageFields, pageOf } from './page-query.ts';
 import type { ChangeRecord, EntityTable } from './ports.ts';
-import { type RestRoute, route } from './rest-route.ts';
 
 const fields = z.record(z.string(), z.unknown()).nullable();
 

@@ -3,6 +3,9 @@ import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { INPUT_OP } from '../protocol/exchange.ts';
 import { encodeDeadLetters } from '../protocol/message-ops.ts';
+import { pageOf } from '../rest/page-query.ts';
+import { parseObject } from '../rest/parse-object.ts';
+import { NO_QUERY, type RestRoute, route } from '../rest/rest-route.ts';
 import { asObject, requireOne } from './message-action-routes.ts';
 import { beforeDeadLetter, exampleDeadLetter, exampleId } from './message-examples.ts';
 import { type ShardPage, walkShards } from './message-list.ts';
@@ -16,9 +19,6 @@ import {
 } from './message-schemas.ts';
 import type { MessageShards } from './message-shards.ts';
 import { messageView } from './message-view.ts';
-import { pageOf } from './page-query.ts';
-import { parseObject } from './parse-object.ts';
-import { NO_QUERY, type RestRoute, route } from './rest-route.ts';
 
 const tag = 'dead letters';
 const count = z.int().min(0);

@@ -1,6 +1,7 @@
 // The examples of the entity routes: one entity of each kind, and what has to be there before it.
+
+import type { ExampleCall } from '../rest/rest-route.ts';
 import { type EntityKind, PLURALS, SCHEMAS } from './entity-schemas.ts';
-import type { ExampleCall } from './rest-route.ts';
 
 const names = {
   destination: 'sms-de',

@@ -1,14 +1,20 @@
 // The REST resources of one kind of entity: list, get, put, delete, and pause, resume, drain.
 import type { z } from 'zod';
 import { FairleadError } from '../errors.ts';
+import { pageOf, pageQuery } from '../rest/page-query.ts';
+import {
+  NO_QUERY,
+  type RestReply,
+  type RestRoute,
+  type RouteDoc,
+  route,
+} from '../rest/rest-route.ts';
 import { exampleFields, exampleParams, examplePuts, exampleView } from './entity-examples.ts';
 import { type EntityKind, type Fields, nameSchema, PLURALS } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
 import { bodySchemas, view, viewSchemas } from './entity-views.ts';
-import { pageOf, pageQuery } from './page-query.ts';
 import { checkEntityName } from './parse-entity.ts';
 import type { EntityRow } from './ports.ts';
-import { NO_QUERY, type RestReply, type RestRoute, type RouteDoc, route } from './rest-route.ts';
 
 /** What each verb sets. Pausing leaves refuseNew as it is; draining sends what waits and takes no more. */
 export const VERBS = {

@@ -11,7 +11,8 @@
  */
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { type Actor, changeRecord, DAEMON } from './actor.ts';
+import { type Actor, DAEMON } from '../rest/actor.ts';
+import { changeRecord } from './change-record.ts';
 import { EntityBook, keyOf, type Reference, referenceOf } from './entity-book.ts';
 import {
   DEFAULT_SET,

@@ -1,7 +1,7 @@
 // Entities as answers show them and as bodies give them.
 import { z } from 'zod';
+import { named } from '../rest/openapi-schemas.ts';
 import { type EntityKind, nameSchema, SCHEMAS } from './entity-schemas.ts';
-import { named } from './openapi-schemas.ts';
 import type { EntityRow } from './ports.ts';
 
 const version = z

@@ -1,14 +1,14 @@
 // The REST resources that change messages: cancel, redact, erase.
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
+import { parseObject } from '../rest/parse-object.ts';
+import { NO_QUERY, type RestRoute, route } from '../rest/rest-route.ts';
 import { nameSchema } from './entity-schemas.ts';
 import { eraseTenant } from './message-erase.ts';
 import { beforeEnded, beforeMessage, exampleId } from './message-examples.ts';
 import { cancelSchema, idSchema, oneQuery } from './message-schemas.ts';
 import type { MessageShards } from './message-shards.ts';
 import { checkName } from './parse-entity.ts';
-import { parseObject } from './parse-object.ts';
-import { NO_QUERY, type RestRoute, route } from './rest-route.ts';
 
 const WAIT_MS_DEFAULT = 10_000;
 /** Less than clients usually wait for an answer. */

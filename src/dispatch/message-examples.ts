@@ -1,5 +1,5 @@
 // The examples of the routes about messages: one message, and what has to be there before it.
-import type { ExampleStep } from './rest-route.ts';
+import type { ExampleStep } from '../rest/rest-route.ts';
 
 /** 16 bytes, of which the first two are the shard. */
 export const exampleId = '00001c2f7a9be0445d0102a300000000';

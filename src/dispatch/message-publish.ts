@@ -8,6 +8,7 @@ import {
   readPublishOk,
 } from '../protocol/frames.ts';
 import { messageIdAt, messageIdToText } from '../protocol/message-id.ts';
+import { parseObject, shown } from '../rest/parse-object.ts';
 import {
   batchFrameSchema,
   keySchema,
@@ -17,7 +18,6 @@ import {
   timeMs,
 } from './message-schemas.ts';
 import type { MessageShards } from './message-shards.ts';
-import { parseObject, shown } from './parse-object.ts';
 
 /** What became of one message of a frame. */
 export type Published =

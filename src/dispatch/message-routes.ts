@@ -2,6 +2,8 @@
 import { INPUT_OP } from '../protocol/exchange.ts';
 import { MESSAGE_STATUS } from '../protocol/kinds.ts';
 import { encodeList } from '../protocol/message-ops.ts';
+import { pageOf } from '../rest/page-query.ts';
+import { NO_QUERY, type RestRoute, route } from '../rest/rest-route.ts';
 import {
   beforeMessage,
   beforeSend,
@@ -28,8 +30,6 @@ import {
 } from './message-schemas.ts';
 import type { MessageShards } from './message-shards.ts';
 import { messageView } from './message-view.ts';
-import { pageOf } from './page-query.ts';
-import { NO_QUERY, type RestRoute, route } from './rest-route.ts';
 
 /** What a message, or all of a request, may be refused with. */
 const SEND_ERRORS = [

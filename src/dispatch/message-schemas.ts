@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { MESSAGE_STATUS } from '../protocol/kinds.ts';
+import { named } from '../rest/openapi-schemas.ts';
+import { pageFields } from '../rest/page-query.ts';
 import { nameSchema } from './entity-schemas.ts';
-import { named } from './openapi-schemas.ts';
-import { pageFields } from './page-query.ts';
 
 /** Messages of one batch, and ids of one request. */
 export const MESSAGES_MAX = 1000;

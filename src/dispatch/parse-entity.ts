@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
+import { parseObject, shown } from '../rest/parse-object.ts';
 import { type EntityKind, type Fields, SCHEMAS } from './entity-schemas.ts';
-import { parseObject, shown } from './parse-object.ts';
 
 /** Fields of answers that a PUT may send back as they came. */
 const ECHOED = new Set(['name', 'version']);

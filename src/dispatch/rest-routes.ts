@@ -1,6 +1,8 @@
 /** The REST resources of dispatch: messages, dead letters, entities, apply, audit, explain, status. */
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
+import { pageFields } from '../rest/page-query.ts';
+import { NO_QUERY, type RestRoute, route } from '../rest/rest-route.ts';
 import { applyRoute } from './apply-route.ts';
 import { auditRoute } from './audit-log.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
@@ -10,10 +12,8 @@ import type { EntityService } from './entity-service.ts';
 import { messageActionRoutes } from './message-action-routes.ts';
 import { messageRoutes } from './message-routes.ts';
 import { MessageShards } from './message-shards.ts';
-import { pageFields } from './page-query.ts';
 import { checkName } from './parse-entity.ts';
 import type { EntityTable, ShardPorts } from './ports.ts';
-import { NO_QUERY, type RestRoute, route } from './rest-route.ts';
 
 const KINDS: readonly EntityKind[] = ['destination', 'set', 'tenant', 'sender', 'pool'];
 

@@ -1,6 +1,5 @@
 // A table and shards in memory, with what was asked of them kept in order.
 
-import type { Actor } from '../../src/dispatch/actor.ts';
 import type { EntityKind } from '../../src/dispatch/entity-schemas.ts';
 import type {
   ChangeRecord,
@@ -10,6 +9,7 @@ import type {
   ShardPorts,
 } from '../../src/dispatch/ports.ts';
 import { FairleadError } from '../../src/errors.ts';
+import type { Actor } from '../../src/rest/actor.ts';
 
 export const operator: Actor = { subject: 'operator', address: '10.0.0.1' };
 

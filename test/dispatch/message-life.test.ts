@@ -73,13 +73,16 @@ t.test('a message whose validity is over expires', async (t) => {
   t.ok(expired.endedMs >= expired.expiresMs);
 });
 
-t.test('a message expires by the validity of its destination, also where nothing is sent', async (t) => {
-  const destination = await destinationOf(t, { paused: true, validityMs: 200 });
-  const id = await api.send({ destination, tenant: 'acme' });
-  const expired = await api.until(id, 'expired');
-  t.match(expired, { code: 3026, attempts: 0, deadLetter: false });
-  t.ok(expired.endedMs >= expired.expiresMs);
-});
+t.test(
+  'a message expires by the validity of its destination, also where nothing is sent',
+  async (t) => {
+    const destination = await destinationOf(t, { paused: true, validityMs: 200 });
+    const id = await api.send({ destination, tenant: 'acme' });
+    const expired = await api.until(id, 'expired');
+    t.match(expired, { code: 3026, attempts: 0, deadLetter: false });
+    t.ok(expired.endedMs >= expired.expiresMs);
+  },
+);
 
 t.test('a dead letter is replayed and delivered, or purged', async (t) => {
   const destination = await destinationOf(t, { attemptsMax: 2, retryBaseMs: 1, retryMaxMs: 1 });

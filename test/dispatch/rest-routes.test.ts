@@ -1,10 +1,10 @@
 // Status, headers and bodies of the REST resources.
 import t from 'tap';
 import { EntityService } from '../../src/dispatch/entity-service.ts';
-import { withOpenApi } from '../../src/dispatch/openapi.ts';
-import { NO_QUERY, type RestReply, route } from '../../src/dispatch/rest-route.ts';
 import { restRoutes } from '../../src/dispatch/rest-routes.ts';
 import { FairleadError } from '../../src/errors.ts';
+import { withOpenApi } from '../../src/rest/openapi.ts';
+import { NO_QUERY, type RestReply, route } from '../../src/rest/rest-route.ts';
 import { FakeShards, FakeTable } from './fakes.ts';
 
 const make = async () => {

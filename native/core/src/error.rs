@@ -39,6 +39,7 @@ pub enum Code {
     ValidityOver = 3026,
     MessageNotEnded = 3027,
     UnknownPool = 3028,
+    UnknownGateway = 3029,
 }
 
 impl Code {
