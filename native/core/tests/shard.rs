@@ -584,6 +584,31 @@ fn answers_to_an_operator_are_json() {
     assert!(bench.json[3].contains("true") && bench.json[4].contains("false"));
 }
 
+/// Lists name no id, and wait in line all the same: one too many is refused.
+#[test]
+fn questions_that_wait_are_bounded() {
+    const LOOKUPS_PER_SHARD: usize = 65_536;
+    // Any destination, tenant, status and time, from the start, one message a page.
+    let list = [0x97, 0xc0, 0xc0, 0, 0, 0xcd, 0xff, 0xff, 0xa0, 1];
+    let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);
+    for _ in 0..=LOOKUPS_PER_SHARD {
+        bench.request(InputOp::List, &list);
+    }
+    let mut refused = 0;
+    let mut answered = 0;
+    while refused + answered <= LOOKUPS_PER_SHARD {
+        bench.step();
+        for text in &bench.json {
+            if text.contains("overloaded") {
+                refused += 1;
+            } else {
+                answered += 1;
+            }
+        }
+    }
+    assert_eq!((refused, answered), (1, LOOKUPS_PER_SHARD));
+}
+
 /// What a restart decides stands in the log of its first exchange.
 #[test]
 fn a_restart_is_journaled() {

@@ -110,9 +110,9 @@ impl Job {
         }
     }
 
-    /// Ids it holds.
+    /// Ids it holds; a list, or a frame without ids, waits its turn like one of one id.
     pub fn ids(&self) -> usize {
-        self.keys.len()
+        self.keys.len().max(1)
     }
 
     /// Adds up to `left` lookups.
