@@ -115,6 +115,25 @@ export const LIMITS = {
   leaseMsMax: 3_600_000,
   attemptsMaxDefault: 16,
 
+  // Outgoing HTTP.
+  /** Sockets of outgoing requests, in all and to one origin. Past it: requests wait for one, within their time. */
+  outboundSockets: 4096,
+  outboundSocketsPerOrigin: 256,
+  /** Requests that wait for a socket. Past it: they fail as if their time were over. */
+  outboundWaiting: 65_536,
+  /** Addresses of a name that are tried. Past it: the others are not. */
+  outboundAddressesMax: 4,
+  /** How long name servers have for an answer. Past it: the request fails. */
+  outboundDnsMs: 4_000,
+  /** Bytes of an answer's head. Past it: the request fails as tooLarge. */
+  outboundHeadBytes: 16 * KIB,
+  /** Bytes of a body that are dropped, and how long that may take. Past it: the connection ends, the answer counts. */
+  outboundDropBytes: 64 * KIB,
+  outboundDrainMs: 2_000,
+  /** How long a socket is kept idle, and the most that a peer's hint makes of it. */
+  outboundIdleMs: 4_000,
+  outboundIdleMsMax: 60_000,
+
   // Durability.
   /** One big sparse map for each shard. LMDB grows it when it must; the disk reserve bounds the file. */
   mapBytes: 64 * 1024 * MIB,
