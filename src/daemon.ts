@@ -8,6 +8,7 @@
 import { availableParallelism } from 'node:os';
 import { ProcessClock } from './base/clock.ts';
 import type { Logger } from './base/logger.ts';
+import { webhookSecret } from './base/webhook-secret.ts';
 import { type Config, ConfigError, readAuthKeys, shardsDefault } from './config/index.ts';
 import { daemonStatus } from './daemon-status.ts';
 import { EntityService } from './dispatch/entity-service.ts';
@@ -118,7 +119,9 @@ class Daemon implements StartedDaemon {
     this.#pool = await this.#openShards(directory, entities);
     const status = () =>
       daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
-    const routes = withOpenApi(restRoutes({ entities, table, shards, status }), version);
+    const secretOf = (tenant: string, version: number) =>
+      webhookSecret(directory.hashKey, tenant, version);
+    const routes = withOpenApi(restRoutes({ entities, table, shards, status, secretOf }), version);
     this.#ingress = await this.#openIngress({ auth, directory: entities, routes });
     await this.#watchDisk(this.#pool);
     // A first exchange, so that what was recovered shows in the counters.

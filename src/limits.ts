@@ -134,6 +134,17 @@ export const LIMITS = {
   outboundIdleMs: 4_000,
   outboundIdleMsMax: 60_000,
 
+  // Gateways, accounts and services. Past them a PUT is refused as invalidValue.
+  /** Destinations of one gateway; the daemon subscribes to each. */
+  gatewayDestinations: 64,
+  /** Sessions of one SMPP gateway. */
+  gatewaySessions: 8,
+  /** Senders of one messaging service. */
+  serviceSenders: 400,
+  /** How long the secret before may go on signing after a rotation. */
+  secretOverlapMsMax: 30 * 24 * 3_600_000,
+  secretOverlapMsDefault: 24 * 3_600_000,
+
   // Durability.
   /** One big sparse map for each shard. LMDB grows it when it must; the disk reserve bounds the file. */
   mapBytes: 64 * 1024 * MIB,

@@ -68,6 +68,11 @@ export async function removeEntity(
   else printLine(`The ${word} ${name} is deleted.`);
 }
 
+export async function rotateTokens(name: string, options: RemoteOptions): Promise<void> {
+  const path = [...entityPath('account', name), 'tokens'];
+  show(await new ApiClient(options).request({ method: 'POST', path }), options);
+}
+
 /** pause, resume or drain of one resource. */
 export async function changeState(
   verb: 'pause' | 'resume' | 'drain',
@@ -75,9 +80,10 @@ export async function changeState(
   name: string,
   options: RemoteOptions,
 ): Promise<void> {
-  const word = PAUSABLE_WORDS.find((each) => each === kind);
+  const words = PAUSABLE_WORDS.filter((each) => verb !== 'drain' || each !== 'gateway');
+  const word = words.find((each) => each === kind);
   if (word === undefined) {
-    throw new CliError(EXIT.usage, `${verb} takes a ${PAUSABLE_WORDS.join(', ')}, not a ${kind}.`, {
+    throw new CliError(EXIT.usage, `${verb} takes a ${words.join(', ')}, not a ${kind}.`, {
       hint: `For example fairlead ${verb} destination sms-de.`,
     });
   }

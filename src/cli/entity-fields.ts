@@ -1,9 +1,19 @@
 // The fields of the resources as flags. The daemon checks their values; here only their types are told apart.
 
-export type EntityWord = 'destination' | 'set' | 'tenant' | 'sender' | 'pool';
+export type EntityWord =
+  | 'destination'
+  | 'set'
+  | 'tenant'
+  | 'sender'
+  | 'pool'
+  | 'gateway'
+  | 'account'
+  | 'number'
+  | 'route'
+  | 'service';
 
-/** Those that can be paused and drained. */
-export const PAUSABLE_WORDS = ['destination', 'set', 'tenant', 'sender'] as const;
+/** Those that can be paused, and all but the gateway drained. */
+export const PAUSABLE_WORDS = ['destination', 'set', 'tenant', 'sender', 'gateway'] as const;
 
 export interface EntityField {
   readonly name: string;
@@ -24,6 +34,9 @@ const truth = (text: string): unknown => (text === 'true' ? true : text === 'fal
 /** `0,0.1,0.2`, or `none`. */
 const numbers = (text: string): unknown =>
   text === 'none' ? null : text.split(',').map((part) => number(part));
+
+const words = (text: string): unknown => text.split(',');
+const wordsOrNone = (text: string): unknown => (text === 'none' ? null : words(text));
 
 /** The flag is the field's name in kebab case; `value` is what it takes. */
 function field(
@@ -97,6 +110,30 @@ const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
     refuseNew,
   ],
   pool: rate,
+  gateway: [
+    field('type', 'type', word, 'pull, webhook or smpp'),
+    field('destinations', 'list', words, 'what it serves, with commas between'),
+    weight,
+    ...quota,
+    paused,
+  ],
+  account: [
+    field('tenant', 'name', word, 'tenant that it sends as (its name)'),
+    field('friendlyName', 'text', word, 'for people'),
+    field('status', 'status', word, 'active, suspended or closed (active)'),
+    field('callbackStatuses', 'list', wordsOrNone, 'told of where a message does not say; or none'),
+  ],
+  number: [
+    field('tenant', 'name', word, 'whose number it is'),
+    field('webhookUrl', 'url', wordOrNone, 'told of what comes in; this or the next'),
+    field('destination', 'name', wordOrNone, 'where what comes in is published'),
+  ],
+  route: [field('destination', 'name', word, 'where messages to these recipients go')],
+  service: [
+    field('tenant', 'name', word, 'whose service it is'),
+    field('friendlyName', 'text', word, 'for people'),
+    field('senders', 'list', words, 'senders, with commas between'),
+  ],
 };
 
 export function fieldsOf(word: EntityWord): readonly EntityField[] {

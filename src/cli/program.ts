@@ -95,6 +95,7 @@ function addOperatorCommands(program: Command): void {
   addEraseCommand(addEntityCommands(program, 'tenant', 'acme --set gold'));
   addEntityCommands(program, 'sender', 'acme/4930 --pool campaign');
   addEntityCommands(program, 'pool', 'campaign --rate-per-sec 50');
+  addConnectionCommands(program);
   addStateCommands(program);
 
   remote(program.command('apply'))
@@ -113,7 +114,7 @@ function addOperatorCommands(program: Command): void {
 
   paged(remote(program.command('audit')))
     .description('show who changed which entity, newest first')
-    .option('--kind <kind>', 'destination, set, tenant, sender or pool')
+    .option('--kind <kind>', 'destination, set, tenant, sender, pool, gateway, account, …')
     .option('--name <name>', 'of the entity; a sender’s is tenant/sender')
     .addHelpText('after', examples(['fairlead audit --kind tenant --name acme']))
     .action(async (options) => (await import('./audit.ts')).showAudit(options));
@@ -143,6 +144,7 @@ function addOperatorCommands(program: Command): void {
 }
 
 function addStateCommands(program: Command): void {
+  const kinds = 'destination, set, tenant, sender';
   for (const [verb, meaning] of [
     ['pause', 'stop sending; new work is still taken'],
     ['resume', 'send and take new work again'],
@@ -150,7 +152,7 @@ function addStateCommands(program: Command): void {
   ] as const) {
     remote(program.command(verb))
       .description(meaning)
-      .argument('<kind>', 'destination, set, tenant or sender')
+      .argument('<kind>', verb === 'drain' ? kinds : `${kinds} or gateway`)
       .argument('<name>', 'its name; a sender’s is tenant/sender')
       .addHelpText(
         'after',
@@ -160,6 +162,26 @@ function addStateCommands(program: Command): void {
         (await import('./entities.ts')).changeState(verb, kind, name, options),
       );
   }
+}
+
+/** What leads messages to carriers and applications, and back. */
+function addConnectionCommands(program: Command): void {
+  const smpp = '{"smpp":{"host":"smpp.example.com","port":2775,"systemId":"me","password":"a"}}';
+  addEntityCommands(
+    program,
+    'gateway',
+    `carrier-a --type smpp --destinations sms-de --json-body '${smpp}'`,
+  );
+  const sid = 'AC00112233445566778899aabbccddeeff';
+  const account = addEntityCommands(program, 'account', `${sid} --tenant acme`);
+  remote(account.command('rotate-tokens'))
+    .description('make a new primary token; the one before is the secondary token')
+    .argument('<name>')
+    .action(async (name, options) => (await import('./entities.ts')).rotateTokens(name, options));
+  addEntityCommands(program, 'number', '+4930123456 --tenant acme --destination replies');
+  addEntityCommands(program, 'route', '49 --destination sms-de');
+  const service = 'MG00112233445566778899aabbccddeeff --tenant acme --senders 4930,4931';
+  addEntityCommands(program, 'service', service);
 }
 
 function addEntityCommands(program: Command, word: EntityWord, example: string): Command {
@@ -177,7 +199,9 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
     .action(async (name, options) => (await load()).getEntity(word, name, options));
 
   const put = remote(group.command('put'))
-    .description(`make or replace a ${word}: fields that are not named get their defaults`)
+    .description(
+      `make or replace ${article(word)} ${word}: fields that are not named get their defaults`,
+    )
     .argument('<name>')
     .option('--json-body <json>', 'fields as a JSON object; - reads it from standard input')
     .option('--keep', 'fields that are not named keep their values');
@@ -194,11 +218,13 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
 
   remote(group.command('rm'))
     .alias('delete')
-    .description(`delete a ${word}; refused while it is in use`)
+    .description(`delete ${article(word)} ${word}; refused while it is in use`)
     .argument('<name>')
     .action(async (name, options) => (await load()).removeEntity(word, name, options));
   return group;
 }
+
+const article = (word: EntityWord): string => (word === 'account' ? 'an' : 'a');
 
 function addClientCommands(program: Command): void {
   addMessageFlags(remote(program.command('publish')))

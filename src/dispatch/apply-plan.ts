@@ -3,10 +3,18 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { parseObject, shown } from '../rest/parse-object.ts';
-import { type Reference, referenceOf } from './entity-book.ts';
-import { DEFAULT_SET, ENTITY_KINDS, type EntityKind, PLURALS } from './entity-schemas.ts';
-import { checkRoom, type EntityService, unknownReference } from './entity-service.ts';
-import { checkEntityName, completeEntity, parseEntity } from './parse-entity.ts';
+import {
+  ENTITY_KINDS,
+  type EntityKind,
+  PLURALS,
+  type Reference,
+  referencesOf,
+} from './entity-kinds.ts';
+import { checkEntityName } from './entity-names.ts';
+import { checkOneShard, tenantTakenError, unknownReference } from './entity-references.ts';
+import { DEFAULT_SET, type Fields, SCHEMAS } from './entity-schemas.ts';
+import { checkRoom, type EntityService } from './entity-service.ts';
+import { completeEntity, parseEntity } from './parse-entity.ts';
 
 /** Problems that a message names; the details have all of them. */
 const PROBLEMS_SHOWN = 10;
@@ -75,27 +83,21 @@ function readWanted(body: unknown): Wanted {
   if (typeof given !== 'object' || Array.isArray(given)) {
     throw new FairleadError('invalidValue', `The body is a JSON object, received ${shown(body)}.`);
   }
-  const tables = parseObject('The body', tablesSchema, given);
-  const of = (kind: EntityKind) => new Map(Object.entries(tables[PLURALS[kind]] ?? {}));
-  return {
-    set: of('set'),
-    pool: of('pool'),
-    tenant: of('tenant'),
-    sender: of('sender'),
-    destination: of('destination'),
-  };
+  const tables = parseObject('The body', tablesSchema, given) as Readonly<
+    Record<string, object | undefined>
+  >;
+  const tablesOf = ENTITY_KINDS.map((kind) => {
+    return [kind, new Map(Object.entries(tables[PLURALS[kind]] ?? {}))];
+  });
+  return Object.fromEntries(tablesOf) as Wanted;
 }
 
 const table = z
   .record(z.string(), z.unknown(), 'is an object of resources by their names')
   .optional();
-const tablesSchema = z.strictObject({
-  destinations: table,
-  sets: table,
-  tenants: table,
-  senders: table,
-  pools: table,
-});
+const tablesSchema = z.strictObject(
+  Object.fromEntries(ENTITY_KINDS.map((kind) => [PLURALS[kind], table])),
+);
 
 interface Put {
   readonly kind: EntityKind;
@@ -105,28 +107,58 @@ interface Put {
   readonly prune: boolean;
 }
 
-function planPut(
-  entities: EntityService,
-  { kind, name, given, wanted, prune }: Put,
-): PlannedChange {
+function planPut(entities: EntityService, put: Put): PlannedChange {
+  const { kind, name, given } = put;
   checkEntityName(kind, name);
   const parsed = parseEntity(kind, name, given);
   const before = entities.find(kind, name)?.fields;
   const after = completeEntity(kind, name, parsed, before);
-  const reference = referenceOf(kind, after);
-  if (reference !== undefined && !willExist(entities, reference, wanted, prune)) {
-    throw unknownReference(reference);
+  const missing = referencesOf(kind, after).find((each) => !willExist(entities, each, put));
+  if (missing !== undefined) throw unknownReference(missing);
+  if (kind === 'gateway') {
+    const { destinations } = after as Fields['gateway'];
+    checkOneShard(destinations, (each) => plannedDestination(entities, each, put));
   }
-  const base = before ?? completeEntity(kind, name, parseEntity(kind, name, {}), undefined);
+  if (kind === 'account') checkTenant(entities, (after as Fields['account']).tenant, put);
   const action = before === undefined ? 'create' : 'change';
-  return { action, kind, name, fields: differences(base, after), body: given };
+  const base = before ?? defaultsOf(kind, name);
+  return { action, kind, name, fields: differences(kind, base, after), body: given };
+}
+
+/** What a PUT without fields makes; nothing where it would be refused. */
+function defaultsOf(kind: EntityKind, name: string): object {
+  const bare = SCHEMAS[kind].safeParse({});
+  return bare.success ? completeEntity(kind, name, parseEntity(kind, name, {}), undefined) : {};
+}
+
+/** What a destination will be when a gateway that names it is made. */
+function plannedDestination(
+  entities: EntityService,
+  name: string,
+  { wanted }: Put,
+): Fields['destination'] | undefined {
+  const before = entities.find('destination', name)?.fields;
+  const given = wanted.destination.get(name);
+  if (given === undefined) return before;
+  return completeEntity('destination', name, parseEntity('destination', name, given), before);
+}
+
+/** Changes of accounts run together, so a tenant may not even change hands within one plan. */
+function checkTenant(entities: EntityService, tenant: string, { name, wanted }: Put): void {
+  const holder = entities.accountOf(tenant)?.name ?? name;
+  const others = [...wanted.account].filter(([other]) => other !== name);
+  const isWantedToo = others.some(([other, given]) => tenantOf(other, given) === tenant);
+  if (holder !== name || isWantedToo) throw tenantTakenError(tenant);
+}
+
+function tenantOf(account: string, given: unknown): unknown {
+  return (given as { tenant?: unknown } | null)?.tenant ?? account;
 }
 
 function willExist(
   entities: EntityService,
   { kind, name }: Reference,
-  wanted: Wanted,
-  prune: boolean,
+  { wanted, prune }: Put,
 ): boolean {
   if (wanted[kind].has(name) || (kind === 'set' && name === DEFAULT_SET)) return true;
   return !prune && entities.find(kind, name) !== undefined;
@@ -157,9 +189,11 @@ async function planDeletions(
   return rows.map(({ kind, name }) => ({ action: 'delete', kind, name, fields: {}, body: null }));
 }
 
-function differences(before: object, after: object): PlannedChange['fields'] {
+/** Of the fields that a body may give, or that are fixed by it; never those of the daemon. */
+function differences(kind: EntityKind, before: object, after: object): PlannedChange['fields'] {
   const old = before as Readonly<Record<string, unknown>>;
   const entries = Object.entries(after)
+    .filter(([field]) => Object.hasOwn(SCHEMAS[kind].shape, field))
     .filter(([field, to]) => !isDeepStrictEqual(old[field], to))
     .map(([field, to]) => [field, { from: old[field] ?? null, to }]);
   return Object.fromEntries(entries);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type RestRoute, route } from '../rest/rest-route.ts';
 import { applyEntities } from './apply.ts';
-import { ENTITY_KINDS } from './entity-schemas.ts';
+import { ENTITY_KINDS, PLURALS } from './entity-kinds.ts';
 import type { EntityService } from './entity-service.ts';
 import { bodySchemas } from './entity-views.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -13,13 +13,14 @@ const querySchema = z.strictObject({
   prune: flag.describe('deletes what the body does not have; the set default always stays'),
 });
 
-const bodySchema = z.strictObject({
-  destinations: z.record(z.string(), bodySchemas.destination).optional(),
-  sets: z.record(z.string(), bodySchemas.set).optional(),
-  tenants: z.record(z.string(), bodySchemas.tenant).optional(),
-  senders: z.record(z.string(), bodySchemas.sender).optional().describe('by tenant/sender'),
-  pools: z.record(z.string(), bodySchemas.pool).optional(),
-});
+const bodySchema = z.strictObject(
+  Object.fromEntries(
+    ENTITY_KINDS.map((kind) => {
+      const table = z.record(z.string(), bodySchemas[kind]).optional();
+      return [PLURALS[kind], kind === 'sender' ? table.describe('by tenant/sender') : table];
+    }),
+  ),
+);
 
 const count = z.int().min(0);
 
@@ -64,7 +65,8 @@ export function applyRoute(entities: EntityService): RestRoute {
           'shardKeyFixed',
           'unknownSet',
         ] as const),
-        ...(['unknownPool', 'inUse', 'tooManyEntities'] as const),
+        ...(['unknownPool', 'unknownDestination', 'tenantTaken'] as const),
+        ...(['inUse', 'tooManyEntities'] as const),
       ],
       example: {
         query: { dryRun: 'true' },

@@ -2,7 +2,7 @@
 import { FairleadError } from '../errors.ts';
 import type { Actor } from '../rest/actor.ts';
 import { APPLY_BATCH, type PlannedChange, planApply } from './apply-plan.ts';
-import type { EntityKind } from './entity-schemas.ts';
+import type { EntityKind } from './entity-kinds.ts';
 import type { EntityService } from './entity-service.ts';
 
 export interface ApplyOptions {

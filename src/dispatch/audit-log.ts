@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { pageFields, pageOf } from '../rest/page-query.ts';
 import { type RestRoute, route } from '../rest/rest-route.ts';
-import { ENTITY_KINDS } from './entity-schemas.ts';
+import { ENTITY_KINDS } from './entity-kinds.ts';
 import type { ChangeRecord, EntityTable } from './ports.ts';
 
 const fields = z.record(z.string(), z.unknown()).nullable();
@@ -17,8 +17,8 @@ const recordSchema = z.strictObject({
   address: z.string().nullable().describe('where the request came from'),
   kind: z.enum(ENTITY_KINDS),
   name: z.string().describe('a sender’s is tenant/sender'),
-  before: fields.describe('all fields; null: there was none of that name'),
-  after: fields.describe('all fields; null: deleted'),
+  before: fields.describe('all fields but secrets; null: there was none of that name'),
+  after: fields.describe('all fields but secrets; null: deleted'),
 });
 
 const querySchema = z.strictObject({

@@ -1,32 +1,28 @@
-import type { EntityKind } from './entity-schemas.ts';
-import type { EntityRow } from './ports.ts';
+import { ENTITY_KINDS, type EntityKind, type Reference, referencesOf } from './entity-kinds.ts';
+import type { EntityRow, EntityRowOf } from './ports.ts';
 
-type RowOf<K extends EntityKind> = Extract<EntityRow, { kind: K }>;
-
-/** All entities in memory: lookups, sorted pages, and which sets and pools are referred to. No I/O. */
+/** All entities in memory: lookups, sorted pages, what is referred to, and whose account a tenant is. No I/O. */
 export class EntityBook {
-  readonly #rows = {
-    set: new Map<string, EntityRow>(),
-    pool: new Map<string, EntityRow>(),
-    tenant: new Map<string, EntityRow>(),
-    sender: new Map<string, EntityRow>(),
-    destination: new Map<string, EntityRow>(),
-  };
+  readonly #rows = Object.fromEntries(
+    ENTITY_KINDS.map((kind) => [kind, new Map<string, EntityRow>()]),
+  ) as Readonly<Record<EntityKind, Map<string, EntityRow>>>;
   /** Names in order; undefined after one came or went, until the next page is asked for. */
   readonly #sorted: Partial<Record<EntityKind, readonly string[]>> = {};
-  /** Key of a set or pool → entities that name it, also those whose PUT is under way. */
+  /** Key of what is named → fields that name it, also those whose PUT is under way. */
   readonly #references = new Map<string, number>();
+  /** Tenant → its account, also those whose PUT is under way. */
+  readonly #accounts = new Map<string, string>();
 
-  get<K extends EntityKind>(kind: K, name: string): RowOf<K> | undefined {
-    return this.#rows[kind].get(name) as RowOf<K> | undefined;
+  get<K extends EntityKind>(kind: K, name: string): EntityRowOf<K> | undefined {
+    return this.#rows[kind].get(name) as EntityRowOf<K> | undefined;
   }
 
   size(kind: EntityKind): number {
     return this.#rows[kind].size;
   }
 
-  all<K extends EntityKind>(kind: K): IterableIterator<RowOf<K>> {
-    return this.#rows[kind].values() as IterableIterator<RowOf<K>>;
+  all<K extends EntityKind>(kind: K): IterableIterator<EntityRowOf<K>> {
+    return this.#rows[kind].values() as IterableIterator<EntityRowOf<K>>;
   }
 
   put(row: EntityRow): void {
@@ -34,8 +30,10 @@ export class EntityBook {
     const before = rows.get(row.name);
     if (before === undefined) delete this.#sorted[row.kind];
     rows.set(row.name, row);
-    this.refer(referenceOf(row.kind, row.fields));
-    if (before !== undefined) this.unrefer(referenceOf(before.kind, before.fields));
+    this.refer(referencesOf(row.kind, row.fields));
+    if (before !== undefined) this.unrefer(referencesOf(before.kind, before.fields));
+    if (before?.kind === 'account') this.#accounts.delete(before.fields.tenant);
+    if (row.kind === 'account') this.#accounts.set(row.fields.tenant, row.name);
   }
 
   remove(kind: EntityKind, name: string): void {
@@ -43,7 +41,25 @@ export class EntityBook {
     if (before === undefined) return;
     this.#rows[kind].delete(name);
     delete this.#sorted[kind];
-    this.unrefer(referenceOf(kind, before.fields));
+    this.unrefer(referencesOf(kind, before.fields));
+    if (before.kind === 'account') this.#accounts.delete(before.fields.tenant);
+  }
+
+  /** The account of a tenant. */
+  accountOf(tenant: string): string | undefined {
+    return this.#accounts.get(tenant);
+  }
+
+  /** Keeps a tenant for an account while its PUT is under way; false: another has it. */
+  claimTenant(tenant: string, account: string): boolean {
+    const holder = this.#accounts.get(tenant) ?? account;
+    if (holder === account) this.#accounts.set(tenant, account);
+    return holder === account;
+  }
+
+  /** Lets go of a tenant that is not the account's after all. */
+  unclaimTenant(tenant: string, account: string): void {
+    if (this.get('account', account)?.fields.tenant !== tenant) this.#accounts.delete(tenant);
   }
 
   /** Up to `limit` names above `after`, in order of their characters. */
@@ -60,38 +76,24 @@ export class EntityBook {
     return names.slice(low, low + limit);
   }
 
-  refer(reference: Reference | undefined): void {
-    if (reference === undefined) return;
-    const { kind, name } = reference;
-    this.#references.set(keyOf(kind, name), this.references(kind, name) + 1);
+  refer(references: readonly Reference[]): void {
+    for (const { kind, name } of references) {
+      this.#references.set(keyOf(kind, name), this.references(kind, name) + 1);
+    }
   }
 
-  unrefer(reference: Reference | undefined): void {
-    if (reference === undefined) return;
-    const { kind, name } = reference;
-    const left = this.references(kind, name) - 1;
-    if (left > 0) this.#references.set(keyOf(kind, name), left);
-    else this.#references.delete(keyOf(kind, name));
+  unrefer(references: readonly Reference[]): void {
+    for (const { kind, name } of references) {
+      const left = this.references(kind, name) - 1;
+      if (left > 0) this.#references.set(keyOf(kind, name), left);
+      else this.#references.delete(keyOf(kind, name));
+    }
   }
 
   /** How many entities name it. */
   references(kind: EntityKind, name: string): number {
     return this.#references.get(keyOf(kind, name)) ?? 0;
   }
-}
-
-/** What one entity names in a field. */
-export interface Reference {
-  readonly kind: 'set' | 'pool';
-  readonly name: string;
-}
-
-/** What fields refer to: a tenant to its set, a sender to its pool. */
-export function referenceOf(kind: EntityKind, fields: object): Reference | undefined {
-  if (kind === 'tenant') return { kind: 'set', name: (fields as { set: string }).set };
-  if (kind !== 'sender') return undefined;
-  const { pool } = fields as { pool: string | null };
-  return pool === null ? undefined : { kind: 'pool', name: pool };
 }
 
 /** One text for an entity of any kind. */

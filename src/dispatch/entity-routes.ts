@@ -1,6 +1,6 @@
 // The REST resources of one kind of entity: list, get, put, delete, and pause, resume, drain.
 import type { z } from 'zod';
-import { FairleadError } from '../errors.ts';
+import { type ErrorName, FairleadError } from '../errors.ts';
 import { pageOf, pageQuery } from '../rest/page-query.ts';
 import {
   NO_QUERY,
@@ -9,11 +9,25 @@ import {
   type RouteDoc,
   route,
 } from '../rest/rest-route.ts';
-import { exampleFields, exampleParams, examplePuts, exampleView } from './entity-examples.ts';
-import { type EntityKind, type Fields, nameSchema, PLURALS } from './entity-schemas.ts';
+import {
+  exampleFields,
+  exampleParams,
+  examplePuts,
+  exampleTokens,
+  exampleView,
+} from './entity-examples.ts';
+import { nameSchema } from './entity-fields.ts';
+import { type EntityKind, IMPLICIT_KINDS, PLURALS } from './entity-kinds.ts';
+import { checkEntityName, entityNameSchema } from './entity-names.ts';
+import type { Fields } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
-import { bodySchemas, view, viewSchemas } from './entity-views.ts';
-import { checkEntityName } from './parse-entity.ts';
+import {
+  accountWithTokensSchema,
+  bodySchemas,
+  view,
+  viewSchemas,
+  viewWithTokens,
+} from './entity-views.ts';
 import type { EntityRow } from './ports.ts';
 
 /** What each verb sets. Pausing leaves refuseNew as it is; draining sends what waits and takes no more. */
@@ -24,6 +38,17 @@ export const VERBS = {
 } as const;
 type Verb = keyof typeof VERBS;
 
+/** What can be paused, and what each of its verbs sets; a gateway takes no work that it could refuse. */
+type Verbs = Readonly<Partial<Record<Verb, object>>>;
+const GATEWAY_VERBS: Verbs = { pause: { paused: true }, resume: { paused: false } };
+const KIND_VERBS: Readonly<Partial<Record<EntityKind, Verbs>>> = {
+  destination: VERBS,
+  set: VERBS,
+  tenant: VERBS,
+  sender: VERBS,
+  gateway: GATEWAY_VERBS,
+};
+
 const verbSummaries: Readonly<Record<Verb, string>> = {
   pause: 'Stops sending; new work is still taken.',
   resume: 'Sends and takes new work again.',
@@ -31,10 +56,10 @@ const verbSummaries: Readonly<Record<Verb, string>> = {
 };
 
 const paramsOf: (kind: EntityKind) => Record<string, z.ZodType> = (kind) =>
-  kind === 'sender' ? { tenant: nameSchema, sender: nameSchema } : { name: nameSchema };
+  kind === 'sender' ? { tenant: nameSchema, sender: nameSchema } : { name: entityNameSchema(kind) };
 
 /** `/v1/sets/:name`, `/v1/senders/:tenant/:sender`. */
-const pathOf = (kind: EntityKind): string =>
+export const pathOf = (kind: EntityKind): string =>
   `/v1/${PLURALS[kind]}/${Object.keys(paramsOf(kind))
     .map((name) => `:${name}`)
     .join('/')}`;
@@ -45,7 +70,7 @@ export function entityRoutes(entities: EntityService, kind: EntityKind): RestRou
     getRoute(entities, kind),
     putRoute(entities, kind),
     deleteRoute(entities, kind),
-    ...(kind === 'pool' ? [] : verbRoutes(entities, kind)),
+    ...verbRoutes(entities, kind),
   ];
 }
 
@@ -101,6 +126,16 @@ function getRoute(entities: EntityService, kind: EntityKind): RestRoute {
   });
 }
 
+const putErrors: Readonly<Partial<Record<EntityKind, readonly ErrorName[]>>> = {
+  destination: ['shardKeyFixed'],
+  tenant: ['unknownSet'],
+  sender: ['unknownPool'],
+  gateway: ['unknownDestination'],
+  account: ['tenantTaken'],
+  number: ['unknownDestination'],
+  route: ['unknownDestination'],
+};
+
 function putRoute(entities: EntityService, kind: EntityKind): RestRoute {
   return route({
     method: 'PUT',
@@ -108,29 +143,35 @@ function putRoute(entities: EntityService, kind: EntityKind): RestRoute {
     scope: 'platform',
     doc: {
       ...docOf(kind),
-      summary: `Makes or replaces a ${kind}; absent fields get their defaults.`,
+      summary: `Makes or replaces ${a(kind)}; absent fields get their defaults.`,
       body: bodySchemas[kind],
       responses: [
-        { status: 201, meaning: `the ${kind} was made`, schema: viewSchemas[kind] },
+        kind === 'account'
+          ? {
+              status: 201,
+              meaning: 'the account was made; its tokens are not shown again',
+              schema: accountWithTokensSchema,
+            }
+          : { status: 201, meaning: `the ${kind} was made`, schema: viewSchemas[kind] },
         { status: 200, meaning: `the ${kind} was replaced`, schema: viewSchemas[kind] },
       ],
       errors: [
         ...(['invalidName', 'fieldTooLong', 'invalidValue', 'tooManyEntities'] as const),
-        ...(kind === 'destination' ? (['shardKeyFixed'] as const) : []),
-        ...(kind === 'tenant' ? (['unknownSet'] as const) : []),
-        ...(kind === 'sender' ? (['unknownPool'] as const) : []),
+        ...(putErrors[kind] ?? []),
       ],
       example: {
         before: examplePuts(kind, { alone: true }),
         params: exampleParams(kind),
         body: exampleFields[kind],
         status: 201,
-        response: exampleView(kind),
+        response: { ...exampleView(kind), ...(kind === 'account' ? exampleTokens : {}) },
       },
     },
     handler: async ({ params, body, actor }) => {
       const { row, created } = await entities.put(kind, nameOf(kind, params), body, actor);
-      return reply(created ? 201 : 200, row);
+      const answer = reply(created ? 201 : 200, row);
+      if (!created || row.kind !== 'account') return answer;
+      return { ...answer, body: viewWithTokens(row) };
     },
   });
 }
@@ -142,7 +183,7 @@ function deleteRoute(entities: EntityService, kind: EntityKind): RestRoute {
     scope: 'platform',
     doc: {
       ...docOf(kind),
-      summary: `Deletes a ${kind}; refused while work or other resources refer to it.`,
+      summary: `Deletes ${a(kind)}; refused while work or other resources refer to it.`,
       responses: [{ status: 204, meaning: 'deleted', schema: null }],
       errors: [
         ...(['entityNotFound', 'invalidName', 'fieldTooLong', 'inUse'] as const),
@@ -157,50 +198,50 @@ function deleteRoute(entities: EntityService, kind: EntityKind): RestRoute {
   });
 }
 
-function verbRoutes(entities: EntityService, kind: Exclude<EntityKind, 'pool'>): RestRoute[] {
-  return (Object.keys(VERBS) as Verb[]).map((verb) =>
+function verbRoutes(entities: EntityService, kind: EntityKind): RestRoute[] {
+  return Object.entries(KIND_VERBS[kind] ?? {}).map(([verb, fields]) =>
     route({
       method: 'POST',
       path: `${pathOf(kind)}/${verb}`,
       scope: 'platform',
       doc: {
         ...docOf(kind),
-        summary: verbSummaries[verb],
+        summary: verbSummaries[verb as Verb],
         responses: [{ status: 200, meaning: `the ${kind}`, schema: viewSchemas[kind] }],
         errors: [
           ...(['invalidName', 'fieldTooLong'] as const),
-          ...(kind === 'tenant' || kind === 'sender'
-            ? (['tooManyEntities'] as const)
-            : (['entityNotFound'] as const)),
+          IMPLICIT_KINDS.includes(kind) ? 'tooManyEntities' : 'entityNotFound',
         ],
         example: {
           before: examplePuts(kind),
           params: exampleParams(kind),
           status: 200,
-          response: exampleView(kind, verb === 'resume' ? {} : VERBS[verb]),
+          response: exampleView(kind, verb === 'resume' ? {} : fields),
         },
       },
       handler: async ({ params, actor }) => {
-        const fields: Partial<Fields[typeof kind]> = VERBS[verb];
-        const { row } = await entities.amend(kind, nameOf(kind, params), fields, actor);
+        const change: Partial<Fields[EntityKind]> = fields;
+        const { row } = await entities.amend(kind, nameOf(kind, params), change, actor);
         return reply(200, row);
       },
     }),
   );
 }
 
+const a = (kind: EntityKind): string => `${kind === 'account' ? 'an' : 'a'} ${kind}`;
+
 /** What the documents of the routes of one entity have in common. */
-function docOf(
+export function docOf(
   kind: EntityKind,
 ): Pick<RouteDoc<typeof NO_QUERY>, 'tag' | 'params' | 'query' | 'body'> {
   return { tag: PLURALS[kind], params: paramsOf(kind), query: NO_QUERY, body: null };
 }
 
-function reply(status: number, row: EntityRow): RestReply {
+export function reply(status: number, row: EntityRow): RestReply {
   return { status, body: view(row), headers: { etag: `"${row.version}"` } };
 }
 
-function nameOf(kind: EntityKind, params: Readonly<Record<string, string>>): string {
+export function nameOf(kind: EntityKind, params: Readonly<Record<string, string>>): string {
   const { name = '', tenant = '', sender = '' } = params;
   const given = kind === 'sender' ? `${tenant}/${sender}` : name;
   checkEntityName(kind, given);
@@ -210,7 +251,7 @@ function nameOf(kind: EntityKind, params: Readonly<Record<string, string>>): str
 function decodeCursor(cursor: string | undefined): string {
   if (cursor === undefined) return '';
   const name = Buffer.from(cursor, 'base64url').toString();
-  if (/^[A-Za-z0-9._:+@/-]+$/.test(name)) return name;
+  if (/^[A-Za-z0-9._:+@/*-]+$/.test(name)) return name;
   throw new FairleadError(
     'invalidValue',
     'cursor: is what the page before gave, received another text.',

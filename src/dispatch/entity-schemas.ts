@@ -4,29 +4,26 @@
  */
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
-
-/** Kinds in the order in which a shard takes them at its start: what refers follows what is referred to. */
-export const ENTITY_KINDS = ['set', 'pool', 'tenant', 'sender', 'destination'] as const;
-export type EntityKind = (typeof ENTITY_KINDS)[number];
-
-/** Kinds as stored and as shards know them; never given another meaning. */
-export const KIND_NUMBERS = { destination: 1, set: 2, tenant: 3, sender: 4, pool: 5 } as const;
-
-/** The word for several, as in paths and files. */
-export const PLURALS = {
-  destination: 'destinations',
-  set: 'sets',
-  tenant: 'tenants',
-  sender: 'senders',
-  pool: 'pools',
-} as const;
+import {
+  type Account,
+  accountOwnSchema,
+  accountSchema,
+  numberSchema,
+  type PhoneNumber,
+  type Route,
+  routeSchema,
+  type SenderService,
+  serviceSchema,
+  type WebhookSigning,
+  webhookSchema,
+} from './account-schemas.ts';
+import { integer, nameSchema, paused, quota, rate, refuseNew, weight } from './entity-fields.ts';
+import type { EntityKind } from './entity-kinds.ts';
+import { type Gateway, gatewaySchema } from './gateway-schema.ts';
 
 /** The set of tenants that no other set was named for; it always exists. */
 export const DEFAULT_SET = 'default';
 
-const RATE_PER_SEC_MAX = 10_000_000;
-const BURST_MAX = 10_000_000;
-const IN_FLIGHT_MAX = 10_000_000;
 const LEASE_MS_MIN = 100;
 const ATTEMPTS_MAX = 10_000;
 const RETRY_MAX_MS_DEFAULT = 600_000;
@@ -37,52 +34,6 @@ const HAND_MAX = 16;
 const LEVELS_MIN = 2;
 /** Floors together leave half of the service to the order of levels. */
 const FLOORS_SUM_MAX = 0.5;
-
-const integer = (least: number, most: number) =>
-  z
-    .int({ error: `is a whole number from ${least} to ${most}` })
-    .min(least)
-    .max(most);
-
-export const nameSchema = z
-  .string('is a text')
-  .regex(
-    new RegExp(`^[A-Za-z0-9._:+@-]{1,${LIMITS.nameBytes}}$`),
-    `is 1 to ${LIMITS.nameBytes} characters of A-Z a-z 0-9 . _ : + @ -`,
-  );
-
-const weight = integer(LIMITS.weightMin, LIMITS.weightMax)
-  .default(LIMITS.weightDefault)
-  .describe('share among its siblings');
-const paused = z.boolean('is true or false').default(false).describe('nothing of it is sent');
-const refuseNew = z
-  .boolean('is true or false')
-  .default(false)
-  .describe('new work is refused; what waits is still sent');
-
-/** What may be sent: messages a second, and at once after a rest. */
-const rate = {
-  ratePerSec: z
-    .number(`is null or a number above 0, up to ${RATE_PER_SEC_MAX}`)
-    .positive()
-    .max(RATE_PER_SEC_MAX)
-    .nullable()
-    .default(null)
-    .describe('messages a second; null: no limit'),
-  burst: integer(1, BURST_MAX)
-    .nullable()
-    .default(null)
-    .describe('messages at once after a rest; null: 1'),
-};
-
-/** Also how much at one time. */
-const quota = {
-  ...rate,
-  inFlightMax: integer(1, IN_FLIGHT_MAX)
-    .nullable()
-    .default(null)
-    .describe('messages in flight; null: no limit'),
-};
 
 export const destinationSchema = z
   .strictObject({
@@ -203,7 +154,13 @@ export const SCHEMAS = {
   tenant: tenantSchema,
   sender: senderSchema,
   pool: poolSchema,
-} as const;
+  gateway: gatewaySchema,
+  account: accountSchema,
+  number: numberSchema,
+  route: routeSchema,
+  service: serviceSchema,
+  webhook: webhookSchema,
+} as const satisfies Record<EntityKind, z.ZodObject>;
 
 export type Destination = z.output<typeof destinationSchema> & { readonly shardKey: string };
 export type TenantSet = z.output<typeof setSchema>;
@@ -218,4 +175,27 @@ export interface Fields {
   readonly tenant: Tenant;
   readonly sender: Sender;
   readonly pool: Pool;
+  readonly gateway: Gateway;
+  readonly account: Account;
+  readonly number: PhoneNumber;
+  readonly route: Route;
+  readonly service: SenderService;
+  readonly webhook: WebhookSigning;
+}
+
+/** What the daemon itself fills in and a PUT may send back as it came. */
+export const OWN_SCHEMAS: Readonly<Partial<Record<EntityKind, z.ZodObject>>> = {
+  account: accountOwnSchema,
+};
+
+/** Fields that are stored and never shown: not in answers, lists, plans or records of changes. */
+export const HIDDEN_FIELDS: Readonly<Partial<Record<EntityKind, readonly string[]>>> = {
+  account: ['primaryToken', 'secondaryToken'],
+};
+
+/** The fields that may be shown. */
+export function shownFields(kind: EntityKind, fields: object): object {
+  const hidden = HIDDEN_FIELDS[kind];
+  if (hidden === undefined) return fields;
+  return Object.fromEntries(Object.entries(fields).filter(([field]) => !hidden.includes(field)));
 }

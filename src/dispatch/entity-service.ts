@@ -1,31 +1,48 @@
 /**
- * Owns destinations, sets, tenants, senders and pools: checks them, stores them, tells the shards.
- * Main thread.
+ * Owns the resources of every kind: checks them, stores them, tells shards and listeners. Main thread.
  *
  * A change is answered when it is flushed, together with its record, and every concerned shard has
- * taken it: a destination's own shard, all of them for the other kinds. So every shard has every
- * pool, each with the pool's whole rate: destinations that share a pool should share a shardKey.
+ * taken it: that of a destination or of a gateway's destinations, all of them for sets, pools, tenants
+ * and senders, none for the other kinds. So every shard has every pool, each with the pool's whole
+ * rate: destinations that share a pool should share a shardKey.
  *
  * Changes of one entity run one after another. A change that the disk or a shard fails ends the
  * process (the ports see to that), so memory, disk and shards never part for longer than a restart.
  */
+import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { type Actor, DAEMON } from '../rest/actor.ts';
 import { changeRecord } from './change-record.ts';
-import { EntityBook, keyOf, type Reference, referenceOf } from './entity-book.ts';
+import { EntityBook, keyOf } from './entity-book.ts';
 import {
-  DEFAULT_SET,
   ENTITY_KINDS,
   type EntityKind,
-  type Fields,
+  IMPLICIT_KINDS,
+  isShardKind,
   KIND_NUMBERS,
-  SCHEMAS,
-  setSchema,
-} from './entity-schemas.ts';
+  type Reference,
+  referencesOf,
+  SHARD_KINDS,
+} from './entity-kinds.ts';
+import { checkEntityName } from './entity-names.ts';
+import {
+  checkOneShard,
+  referredError,
+  tenantTakenError,
+  unknownReference,
+} from './entity-references.ts';
+import { DEFAULT_SET, type Fields, OWN_SCHEMAS, SCHEMAS, setSchema } from './entity-schemas.ts';
 import { KeyedQueue } from './keyed-queue.ts';
-import { checkEntityName, completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
-import type { EntityRow, EntityTable, ShardChange, ShardPorts } from './ports.ts';
+import { completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
+import type {
+  EntityChange,
+  EntityRow,
+  EntityRowOf,
+  EntityTable,
+  ShardChange,
+  ShardPorts,
+} from './ports.ts';
 import { shardOfKey } from './shard-of-key.ts';
 
 export interface EntityServiceOptions {
@@ -34,8 +51,8 @@ export interface EntityServiceOptions {
   readonly autoCreateDestinations: boolean;
 }
 
-export interface PutResult {
-  readonly row: EntityRow;
+export interface PutResult<K extends EntityKind = EntityKind> {
+  readonly row: EntityRowOf<K>;
   readonly created: boolean;
 }
 
@@ -60,6 +77,7 @@ export class EntityService {
   readonly #queue = new KeyedQueue();
   /** `kind/name` of what is being deleted: nothing new may refer to it or be sent to it. */
   readonly #leaving = new Set<string>();
+  readonly #listeners: ((change: EntityChange) => void)[] = [];
 
   private constructor(options: EntityServiceOptions, book: EntityBook) {
     this.autoCreate = options.autoCreateDestinations;
@@ -78,13 +96,18 @@ export class EntityService {
     return new EntityService(options, book);
   }
 
-  /** Everything one shard has to know at its start: all of each kind, but its own destinations only. */
+  /** Everything one shard has to know at its start, what refers after what it refers to. */
   *changesFor(shard: number): Generator<ShardChange> {
     for (const kind of ENTITY_KINDS) {
       for (const row of this.#book.all(kind)) {
-        if (row.kind !== 'destination' || this.#shardOfRow(row) === shard) yield row;
+        if (this.#shardsOf(row).includes(shard)) yield row as ShardChange;
       }
     }
+  }
+
+  /** Calls `listener` after each change, once the disk and the shards have it. It may not throw. */
+  onChange(listener: (change: EntityChange) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** The shard that owns a destination; undefined: there is none of that name (any more). */
@@ -105,7 +128,7 @@ export class EntityService {
   }
 
   /** @throws FairleadError entityNotFound */
-  get(kind: EntityKind, name: string): EntityRow {
+  get<K extends EntityKind>(kind: K, name: string): EntityRowOf<K> {
     const row = this.#book.get(kind, name);
     if (row === undefined) {
       throw new FairleadError('entityNotFound', `There is no ${kind} ${JSON.stringify(name)}.`);
@@ -119,12 +142,18 @@ export class EntityService {
     return { rows, next: names.length > limit ? names[limit - 1] : undefined };
   }
 
-  find<K extends EntityKind>(kind: K, name: string): Extract<EntityRow, { kind: K }> | undefined {
+  find<K extends EntityKind>(kind: K, name: string): EntityRowOf<K> | undefined {
     return this.#book.get(kind, name);
   }
 
+  /** The account of a tenant; a tenant has at most one. */
+  accountOf(tenant: string): EntityRowOf<'account'> | undefined {
+    const name = this.#book.accountOf(tenant);
+    return name === undefined ? undefined : this.#book.get('account', name);
+  }
+
   /** All entities of a kind, in no order. */
-  all(kind: EntityKind): Iterable<EntityRow> {
+  all<K extends EntityKind>(kind: K): Iterable<EntityRowOf<K>> {
     return this.#book.all(kind);
   }
 
@@ -132,41 +161,47 @@ export class EntityService {
    * Replaces a resource; absent fields get their defaults.
    *
    * @throws FairleadError what `parseEntity` throws; shardKeyFixed, unknownSet, unknownPool,
-   *   tooManyEntities
+   *   unknownDestination, tenantTaken, tooManyEntities
    */
-  async put(kind: EntityKind, name: string, body: unknown, actor: Actor): Promise<PutResult> {
+  async put<K extends EntityKind>(
+    kind: K,
+    name: string,
+    body: unknown,
+    actor: Actor,
+  ): Promise<PutResult<K>> {
     checkEntityName(kind, name);
     const parsed = parseEntity(kind, name, body);
     return await this.#queue.run(keyOf(kind, name), () => this.#put(kind, name, parsed, actor));
   }
 
   /**
-   * Changes some fields and leaves the others; writes nothing when they are so already. A tenant or
-   * sender that was never PUT is made with defaults first, since it may have work all the same.
+   * Changes some fields and leaves the others; writes nothing when they are so already. What is
+   * there without a PUT is made with defaults first, since it may have work all the same.
+   * `change`: the fields, or what makes them of those that are.
    *
    * @throws FairleadError entityNotFound
    */
-  async amend<K extends 'destination' | 'set' | 'tenant' | 'sender'>(
+  async amend<K extends EntityKind>(
     kind: K,
     name: string,
-    fields: Partial<Fields[K]>,
+    change: Partial<Fields[K]> | ((before: Fields[K]) => Partial<Fields[K]>),
     actor: Actor,
-  ): Promise<PutResult> {
+  ): Promise<PutResult<K>> {
     checkEntityName(kind, name);
     return await this.#queue.run(keyOf(kind, name), async () => {
-      const isImplicit = kind === 'tenant' || kind === 'sender';
-      const row = isImplicit ? this.#book.get(kind, name) : this.get(kind, name);
-      const before = (row?.fields ?? parseEntity(kind, name, {})) as Fields[K];
+      const row = IMPLICIT_KINDS.includes(kind) ? this.find(kind, name) : this.get(kind, name);
+      const before = row?.fields ?? this.#defaults(kind, name);
+      const fields = typeof change === 'function' ? change(before) : change;
       const isSame = Object.entries(fields).every(
         ([field, value]) => (before as Record<string, unknown>)[field] === value,
       );
       if (row !== undefined && isSame) return { row, created: false };
-      return await this.#put(kind, name, { ...before, ...fields } as ParsedFields[K], actor);
+      return await this.#write(kind, name, { ...before, ...fields }, actor);
     });
   }
 
   /**
-   * Deletes a resource, back to the defaults for a tenant or sender.
+   * Deletes a resource; what is there without a PUT goes back to the defaults.
    *
    * @throws FairleadError entityNotFound, reservedName, inUse
    */
@@ -181,10 +216,11 @@ export class EntityService {
         this.#checkUnreferred(row);
         await this.checkIdle(row);
         // The shard first: it has the last word on whether something is in use.
-        await this.#tellShards(row, { kind, name, fields: null });
+        await this.#tellShards(this.#shardsOf(row), { kind, name, fields: null });
         const record = changeRecord(actor, { kind, name, before: row.fields, after: null });
         await this.#table.remove(KIND_NUMBERS[kind], name, record);
         this.#book.remove(kind, name);
+        this.#tell({ kind, name, fields: null });
       } finally {
         this.#leaving.delete(key);
       }
@@ -208,6 +244,7 @@ export class EntityService {
   /** @throws FairleadError inUse when a shard has work of it */
   async checkIdle(row: EntityRow): Promise<void> {
     const { kind, name } = row;
+    if (!isShardKind(kind)) return;
     const shards = this.#shardsOf(row);
     const answers = await Promise.all(shards.map((shard) => this.#shards.inUse(shard, kind, name)));
     if (answers.includes(true)) {
@@ -215,63 +252,113 @@ export class EntityService {
     }
   }
 
+  #defaults<K extends EntityKind>(kind: K, name: string): Fields[K] {
+    return completeEntity(kind, name, parseEntity(kind, name, {}), undefined);
+  }
+
   async #put<K extends EntityKind>(
     kind: K,
     name: string,
     parsed: ParsedFields[K],
     actor: Actor,
-  ): Promise<PutResult> {
+  ): Promise<PutResult<K>> {
     const before = this.#book.get(kind, name)?.fields as Fields[K] | undefined;
-    if (before === undefined) checkRoom(kind, this.#book.size(kind) + 1);
     const fields = completeEntity(kind, name, parsed, before);
-    const release = this.#refer(referenceOf(kind, fields));
+    const touched = kind === 'account' ? { ...fields, updatedMs: Date.now() } : fields;
+    return await this.#write(kind, name, touched, actor);
+  }
+
+  /** Writes a row, whose version is not known yet, and tells who has to know. */
+  async #write<K extends EntityKind>(
+    kind: K,
+    name: string,
+    fields: Fields[K],
+    actor: Actor,
+  ): Promise<PutResult<K>> {
+    const unwritten = { kind, name, version: 0, fields } as object as EntityRow;
+    const result: object = await this.#writeRow(unwritten, actor);
+    return result as PutResult<K>;
+  }
+
+  async #writeRow(unwritten: EntityRow, actor: Actor): Promise<PutResult> {
+    const { kind, name, fields: after } = unwritten;
+    const old = this.#book.get(kind, name);
+    if (old === undefined) checkRoom(kind, this.#book.size(kind) + 1);
+    const release = this.#claim(unwritten);
     try {
-      const after = fields as object;
-      const record = changeRecord(actor, { kind, name, before: before ?? null, after });
+      const record = changeRecord(actor, { kind, name, before: old?.fields ?? null, after });
       const version = await this.#table.put(KIND_NUMBERS[kind], name, after, record);
-      const row = { kind, name, version, fields } as EntityRow;
-      await this.#tellShards(row, row);
+      const row: EntityRow = { ...unwritten, version };
+      const shards = this.#shardsOf(row);
+      const left = old === undefined ? [] : this.#shardsOf(old);
+      await Promise.all([
+        this.#tellShards(
+          left.filter((shard) => !shards.includes(shard)),
+          { kind, name, fields: null },
+        ),
+        this.#tellShards(shards, row),
+      ]);
       this.#book.put(row);
-      return { row, created: before === undefined };
+      this.#tell(row);
+      return { row, created: old === undefined };
     } finally {
       release();
     }
   }
 
-  /** Keeps a set or pool from being deleted while what names it is stored. */
-  #refer(reference: Reference | undefined): () => void {
-    if (reference === undefined) return () => {};
+  /** Keeps what a row refers to, and its tenant, as they are while it is stored. */
+  #claim(row: EntityRow): () => void {
+    const { kind, name, fields } = row;
+    const references = referencesOf(kind, fields);
+    for (const reference of references) this.#checkThere(reference);
+    if (row.kind === 'gateway') {
+      checkOneShard(row.fields.destinations, (each) => this.find('destination', each)?.fields);
+    }
+    if (row.kind === 'account' && !this.#book.claimTenant(row.fields.tenant, name)) {
+      throw tenantTakenError(row.fields.tenant);
+    }
+    this.#book.refer(references);
+    return () => {
+      this.#book.unrefer(references);
+      if (row.kind === 'account') this.#book.unclaimTenant(row.fields.tenant, name);
+    };
+  }
+
+  #checkThere(reference: Reference): void {
     const { kind, name } = reference;
-    if (this.#book.get(kind, name) === undefined || this.#leaving.has(keyOf(kind, name))) {
+    if (this.find(kind, name) === undefined || this.#leaving.has(keyOf(kind, name))) {
       throw unknownReference(reference);
     }
-    this.#book.refer(reference);
-    return () => this.#book.unrefer(reference);
   }
 
   #checkUnreferred({ kind, name }: EntityRow): void {
     const count = this.#book.references(kind, name);
-    if (count === 0) return;
-    throw kind === 'set'
-      ? new FairleadError('inUse', `Tenants belong to the set ${name}: ${count} of them.`, {
-          tenants: count,
-        })
-      : new FairleadError('inUse', `Senders share the pool ${name}: ${count} of them.`, {
-          senders: count,
-        });
+    if (count > 0) throw referredError(kind as Reference['kind'], name, count);
   }
 
-  async #tellShards(row: EntityRow, change: ShardChange | DeletedChange): Promise<void> {
-    const shards = this.#shardsOf(row);
-    await Promise.all(shards.map((shard) => this.#shards.configure(shard, change as ShardChange)));
+  #tell(change: EntityChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 
+  /** There are no shards to tell for kinds that they do not know. */
+  async #tellShards(shards: readonly number[], change: EntityChange): Promise<void> {
+    const configure = (shard: number) => this.#shards.configure(shard, change as ShardChange);
+    await Promise.all(shards.map(configure));
+  }
+
+  /** The shards that are told of an entity. */
   #shardsOf(row: EntityRow): readonly number[] {
-    if (row.kind === 'destination') return [this.#shardOfRow(row)];
-    return Array.from({ length: this.#shards.count }, (_, shard) => shard);
+    if (!isShardKind(row.kind)) return [];
+    if (SHARD_KINDS[row.kind] === 'all') {
+      return Array.from({ length: this.#shards.count }, (_, shard) => shard);
+    }
+    // A gateway's destinations are all in the shard of the first.
+    const name = row.kind === 'gateway' ? row.fields.destinations[0] : row.name;
+    const destination = row.kind === 'destination' ? row : this.find('destination', name ?? '');
+    return destination === undefined ? [] : [this.#shardOfRow(destination)];
   }
 
-  #shardOfRow(row: Extract<EntityRow, { kind: 'destination' }>): number {
+  #shardOfRow(row: EntityRowOf<'destination'>): number {
     return shardOfKey(row.fields.shardKey, this.#shards.count);
   }
 }
@@ -281,8 +368,9 @@ function readRow(
   kind: EntityKind,
   { name, version, value }: { name: string; version: number; value: object },
 ): EntityRow {
-  const fields = SCHEMAS[kind].parse(value);
-  return { kind, name, version, fields } as EntityRow;
+  const shape = { ...SCHEMAS[kind].shape, ...OWN_SCHEMAS[kind]?.shape };
+  const fields = z.strictObject(shape).parse(value);
+  return { kind, name, version, fields } as object as EntityRow;
 }
 
 /** @throws FairleadError tooManyEntities when there would be more of a kind than there may be. */
@@ -292,19 +380,4 @@ export function checkRoom(kind: EntityKind, count: number): void {
     'tooManyEntities',
     `There are ${LIMITS.entitiesPerKind} ${kind}s, as many as there may be.`,
   );
-}
-
-/** A field names a set or pool that is not there. */
-export function unknownReference({ kind, name }: Reference): FairleadError {
-  return new FairleadError(
-    kind === 'set' ? 'unknownSet' : 'unknownPool',
-    `${kind}: there is no ${kind} ${JSON.stringify(name)}.`,
-    { field: kind },
-  );
-}
-
-interface DeletedChange {
-  readonly kind: EntityKind;
-  readonly name: string;
-  readonly fields: null;
 }

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { parseObject } from '../rest/parse-object.ts';
 import { NO_QUERY, type RestRoute, route } from '../rest/rest-route.ts';
-import { nameSchema } from './entity-schemas.ts';
+import { nameSchema } from './entity-fields.ts';
+import { checkName } from './entity-names.ts';
 import { eraseTenant } from './message-erase.ts';
 import { beforeEnded, beforeMessage, exampleId } from './message-examples.ts';
 import { cancelSchema, idSchema, oneQuery } from './message-schemas.ts';
 import type { MessageShards } from './message-shards.ts';
-import { checkName } from './parse-entity.ts';
 
 const WAIT_MS_DEFAULT = 10_000;
 /** Less than clients usually wait for an answer. */

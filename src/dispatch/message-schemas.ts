@@ -4,7 +4,7 @@ import { LIMITS } from '../limits.ts';
 import { MESSAGE_STATUS } from '../protocol/kinds.ts';
 import { named } from '../rest/openapi-schemas.ts';
 import { pageFields } from '../rest/page-query.ts';
-import { nameSchema } from './entity-schemas.ts';
+import { nameSchema } from './entity-fields.ts';
 
 /** Messages of one batch, and ids of one request. */
 export const MESSAGES_MAX = 1000;

@@ -1,13 +1,18 @@
+import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import { FairleadError } from '../errors.ts';
-import { LIMITS } from '../limits.ts';
 import { parseObject, shown } from '../rest/parse-object.ts';
-import { type EntityKind, type Fields, SCHEMAS } from './entity-schemas.ts';
+import type { AccountOwn } from './account-schemas.ts';
+import type { EntityKind } from './entity-kinds.ts';
+import { type Fields, HIDDEN_FIELDS, OWN_SCHEMAS, SCHEMAS } from './entity-schemas.ts';
+import { IN_FLIGHT_DEFAULTS } from './gateway-schema.ts';
 
 /** Fields of answers that a PUT may send back as they came. */
 const ECHOED = new Set(['name', 'version']);
 
-/** What a body says; a destination may have left its shardKey to the service. */
+const TOKEN_BYTES = 16;
+
+/** What a body says; what has no default of its own is left to `completeEntity`. */
 export type ParsedFields = { [K in EntityKind]: z.output<(typeof SCHEMAS)[K]> };
 
 /**
@@ -25,13 +30,15 @@ export function parseEntity<K extends EntityKind>(
     throw new FairleadError('invalidValue', `The body is a JSON object, received ${shown(body)}.`);
   }
   checkEchoedName(name, (given as Record<string, unknown>).name);
-  const fields = Object.entries(given).filter(([field]) => !ECHOED.has(field));
+  const echoed = echoedFields(kind);
+  const fields = Object.entries(given).filter(([field]) => !echoed.has(field));
   const schema = SCHEMAS[kind] as z.ZodObject;
   return parseObject(`A ${kind}`, schema, Object.fromEntries(fields)) as ParsedFields[K];
 }
 
 /**
- * Fills in what only the service knows: a destination's shardKey, which never changes.
+ * Fills in what only the service knows: a destination's shardKey, which never changes; what is in
+ * flight at a gateway of this type; the tokens of an account; what an absent field of a webhook was.
  *
  * @throws FairleadError shardKeyFixed
  */
@@ -41,55 +48,69 @@ export function completeEntity<K extends EntityKind>(
   parsed: ParsedFields[K],
   before: Fields[K] | undefined,
 ): Fields[K] {
-  if (kind !== 'destination') return parsed as Fields[K];
-  const given = parsed as ParsedFields['destination'];
-  const fixed = (before as Fields['destination'] | undefined)?.shardKey;
-  const shardKey = given.shardKey ?? fixed ?? name;
-  if (fixed !== undefined && shardKey !== fixed) {
+  const complete = completers[kind] as Completer<K> | undefined;
+  return complete === undefined ? (parsed as Fields[K]) : complete(name, parsed, before);
+}
+
+type Completer<K extends EntityKind> = (
+  name: string,
+  parsed: ParsedFields[K],
+  before: Fields[K] | undefined,
+) => Fields[K];
+
+const completers: { readonly [K in EntityKind]?: Completer<K> } = {
+  destination: (name, parsed, before) => {
+    const fixed = before?.shardKey;
+    const shardKey = parsed.shardKey ?? fixed ?? name;
+    if (fixed === undefined || shardKey === fixed) return { ...parsed, shardKey };
     throw new FairleadError(
       'shardKeyFixed',
       `shardKey is ${shown(fixed)} since the destination was made, received ${shown(shardKey)}; delete it and make it again.`,
       { field: 'shardKey', fixed },
     );
-  }
-  return { ...given, shardKey } as Fields[K];
+  },
+  gateway: (_, parsed) => {
+    return { ...parsed, inFlightMax: parsed.inFlightMax ?? IN_FLIGHT_DEFAULTS[parsed.type] };
+  },
+  account: (name, parsed, before) => {
+    return { ...parsed, tenant: parsed.tenant ?? name, ...ownOf(before ?? newAccount()) };
+  },
+  webhook: (_, parsed, before) => {
+    const { secretVersion = 1, previousUntilMs = null } = before ?? {};
+    return {
+      secretVersion: parsed.secretVersion ?? secretVersion,
+      previousUntilMs:
+        parsed.previousUntilMs === undefined ? previousUntilMs : parsed.previousUntilMs,
+    };
+  },
+};
+
+/** A token of an account: 32 hexadecimal digits, 128 bits. */
+export function newToken(): string {
+  return randomBytes(TOKEN_BYTES).toString('hex');
 }
 
-/**
- * Checks the name of an entity; a sender's is `tenant/sender`.
- *
- * @throws FairleadError invalidName, fieldTooLong
- */
-export function checkEntityName(kind: EntityKind, name: string): void {
-  if (kind !== 'sender') {
-    checkName(name);
-    return;
-  }
-  const slash = name.indexOf('/');
-  if (slash < 0) {
-    throw new FairleadError(
-      'invalidName',
-      `A sender is named by its tenant and itself, as in acme/4930, received ${shown(name)}.`,
-    );
-  }
-  checkName(name.slice(0, slash));
-  checkName(name.slice(slash + 1));
+function newAccount(): AccountOwn {
+  const nowMs = Date.now();
+  return {
+    createdMs: nowMs,
+    updatedMs: nowMs,
+    tokenVersion: 1,
+    primaryToken: newToken(),
+    secondaryToken: newToken(),
+  };
 }
 
-/** @throws FairleadError invalidName, fieldTooLong */
-export function checkName(name: string): void {
-  if (name.length > LIMITS.nameBytes) {
-    throw new FairleadError(
-      'fieldTooLong',
-      `A name has at most ${LIMITS.nameBytes} bytes, received ${name.length}.`,
-    );
-  }
-  if (!/^[A-Za-z0-9._:+@-]+$/.test(name)) {
-    throw new FairleadError(
-      'invalidName',
-      `A name is made of A-Z a-z 0-9 . _ : + @ -, received ${shown(name)}.`,
-    );
-  }
+function ownOf(account: AccountOwn): AccountOwn {
+  const { createdMs, updatedMs, tokenVersion, primaryToken, secondaryToken } = account;
+  return { createdMs, updatedMs, tokenVersion, primaryToken, secondaryToken };
+}
+
+/** Fields of an answer that a PUT takes back and passes over. */
+function echoedFields(kind: EntityKind): ReadonlySet<string> {
+  const own = Object.keys(OWN_SCHEMAS[kind]?.shape ?? {});
+  const hidden = HIDDEN_FIELDS[kind] ?? [];
+  return new Set([...ECHOED, ...own.filter((field) => !hidden.includes(field))]);
 }
 
 function checkEchoedName(name: string, given: unknown): void {

@@ -1,18 +1,21 @@
 /**
  * What dispatch needs of the others: a durable table and the shards. They are joined in daemon.ts.
  */
-import type { EntityKind, Fields } from './entity-schemas.ts';
+import type { EntityKind, ShardKind } from './entity-kinds.ts';
+import type { Fields } from './entity-schemas.ts';
 
-/** One entity with all its fields. */
-export type EntityRow = {
-  [K in EntityKind]: {
-    readonly kind: K;
+/** One entity with all its fields, of one kind or of any of several. */
+export type EntityRowOf<K extends EntityKind> = {
+  [P in K]: {
+    readonly kind: P;
     readonly name: string;
     /** Number of the change that wrote it, over all entities; 0 for what was never PUT. */
     readonly version: number;
-    readonly fields: Fields[K];
+    readonly fields: Fields[P];
   };
-}[EntityKind];
+}[K];
+
+export type EntityRow = EntityRowOf<EntityKind>;
 
 /** Who changed an entity, when, and how; its number is the change's own. */
 export interface ChangeRecord {
@@ -23,9 +26,9 @@ export interface ChangeRecord {
   readonly address: string | null;
   readonly kind: EntityKind;
   readonly name: string;
-  /** All fields; null: there was none of that name. */
+  /** All fields that may be shown; null: there was none of that name. */
   readonly before: object | null;
-  /** All fields; null: deleted. */
+  /** All fields that may be shown; null: deleted. */
   readonly after: object | null;
 }
 
@@ -42,12 +45,17 @@ export interface EntityTable {
 
 /** A new state of one entity for a shard; `fields` null: deleted, back to the defaults. */
 export type ShardChange = {
-  [K in EntityKind]: {
+  [K in ShardKind]: {
     readonly kind: K;
     readonly name: string;
     readonly fields: Fields[K] | null;
   };
-}[EntityKind];
+}[ShardKind];
+
+/** An entity as a change left it; `fields` null: deleted. */
+export type EntityChange =
+  | EntityRow
+  | { readonly kind: EntityKind; readonly name: string; readonly fields: null };
 
 export interface ShardPorts {
   /** Fixed for a data directory. */
@@ -55,7 +63,7 @@ export interface ShardPorts {
   /** Resolves when the shard has taken the change. @throws FairleadError inUse */
   configure(shard: number, change: ShardChange): Promise<void>;
   /** Whether work of this entity waits or is in flight in the shard. */
-  inUse(shard: number, kind: EntityKind, name: string): Promise<boolean>;
+  inUse(shard: number, kind: ShardKind, name: string): Promise<boolean>;
   /** The shard's own JSON about a destination. */
   explain(shard: number, page: ExplainPage): Promise<unknown>;
   /** Any operation that is answered with JSON text (INPUT_OP); resolves with what the text says. */

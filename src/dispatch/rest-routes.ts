@@ -6,16 +6,22 @@ import { NO_QUERY, type RestRoute, route } from '../rest/rest-route.ts';
 import { applyRoute } from './apply-route.ts';
 import { auditRoute } from './audit-log.ts';
 import { deadLetterRoutes } from './dead-letter-routes.ts';
+import { nameSchema } from './entity-fields.ts';
+import { ENTITY_KINDS, type EntityKind } from './entity-kinds.ts';
+import { checkName } from './entity-names.ts';
 import { entityRoutes } from './entity-routes.ts';
-import { type EntityKind, nameSchema } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
 import { messageActionRoutes } from './message-action-routes.ts';
 import { messageRoutes } from './message-routes.ts';
 import { MessageShards } from './message-shards.ts';
-import { checkName } from './parse-entity.ts';
 import type { EntityTable, ShardPorts } from './ports.ts';
+import { type SecretOf, secretRoutes } from './secret-routes.ts';
 
-const KINDS: readonly EntityKind[] = ['destination', 'set', 'tenant', 'sender', 'pool'];
+/** As documents have them: destinations first. */
+const KINDS = [
+  'destination',
+  ...ENTITY_KINDS.filter((kind) => kind !== 'destination'),
+] as const satisfies EntityKind[];
 
 export interface RestRoutesOptions {
   readonly entities: EntityService;
@@ -23,9 +29,11 @@ export interface RestRoutesOptions {
   readonly shards: ShardPorts;
   /** The whole answer of `/v1/status`. */
   readonly status: () => Promise<object>;
+  readonly secretOf: SecretOf;
 }
 
-export function restRoutes({ entities, table, shards, status }: RestRoutesOptions): RestRoute[] {
+export function restRoutes(options: RestRoutesOptions): RestRoute[] {
+  const { entities, table, shards, status, secretOf } = options;
   const messages = new MessageShards(entities, shards);
   const hasTenant = (name: string): boolean => entities.find('tenant', name) !== undefined;
   return [
@@ -33,6 +41,7 @@ export function restRoutes({ entities, table, shards, status }: RestRoutesOption
     ...messageActionRoutes(messages, hasTenant),
     ...deadLetterRoutes(messages),
     ...KINDS.flatMap((kind) => entityRoutes(entities, kind)),
+    ...secretRoutes(entities, secretOf),
     explainRoute(entities, shards),
     applyRoute(entities),
     auditRoute(table),

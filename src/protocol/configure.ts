@@ -2,7 +2,14 @@
 // The table is in docs/exchange.md.
 import { pack } from './msgpack.ts';
 
-export const ENTITY_KIND = { destination: 1, set: 2, tenant: 3, sender: 4, pool: 5 } as const;
+export const ENTITY_KIND = {
+  destination: 1,
+  set: 2,
+  tenant: 3,
+  sender: 4,
+  pool: 5,
+  gateway: 6,
+} as const;
 export type EntityKind = keyof typeof ENTITY_KIND;
 
 const ON_DOUBT = { redeliver: 0, fail: 1 } as const;
@@ -10,6 +17,7 @@ const FAIR_BY = { auto: 0, cost: 1, time: 2 } as const;
 const SET_ORDER = { fifo: 0, strict: 1 } as const;
 const ADMISSION = { off: 0, shadow: 1, on: 2 } as const;
 const SET_POLICY = { fair: 0, shuffle: 1 } as const;
+const GATEWAY_TYPE = { pull: 0, webhook: 1, smpp: 2 } as const;
 
 interface Limits {
   readonly ratePerSec: number | null;
@@ -73,12 +81,20 @@ export interface SenderFields extends Quota {
 
 export type PoolFields = Limits;
 
+export interface GatewayFields extends Quota {
+  readonly type: keyof typeof GATEWAY_TYPE;
+  readonly destinations: readonly string[];
+  readonly weight: number;
+  readonly paused: boolean;
+}
+
 interface FieldsOf {
   readonly destination: DestinationFields | (DestinationFields & DestinationLife);
   readonly set: SetFields | (SetFields & SetLife);
   readonly tenant: TenantFields | (TenantFields & TenantLife);
   readonly sender: SenderFields;
   readonly pool: PoolFields;
+  readonly gateway: GatewayFields;
 }
 
 /** What `configure` sets; fields of `null` delete, back to the defaults. A sender's name is `tenant/sender`. */
@@ -110,6 +126,11 @@ function fieldsInOrder(change: Configure): unknown[] | null {
     }
     case 'pool':
       return [change.fields.ratePerSec, change.fields.burst];
+    case 'gateway': {
+      const { type, destinations, weight, ratePerSec, burst, inFlightMax, paused } = change.fields;
+      const served = [GATEWAY_TYPE[type], destinations, weight];
+      return [...served, ratePerSec, burst, inFlightMax, paused];
+    }
   }
 }
 

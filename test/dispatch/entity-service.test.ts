@@ -1,6 +1,6 @@
 // Defaults, replacement, deletion, order of flush and shards, and what happens at the same time.
 import t from 'tap';
-import type { EntityKind } from '../../src/dispatch/entity-schemas.ts';
+import type { EntityKind } from '../../src/dispatch/entity-kinds.ts';
 import { EntityService } from '../../src/dispatch/entity-service.ts';
 import { shardOfKey } from '../../src/dispatch/shard-of-key.ts';
 import { FairleadError } from '../../src/errors.ts';

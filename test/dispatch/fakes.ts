@@ -1,6 +1,6 @@
 // A table and shards in memory, with what was asked of them kept in order.
 
-import type { EntityKind } from '../../src/dispatch/entity-schemas.ts';
+import type { EntityKind } from '../../src/dispatch/entity-kinds.ts';
 import type {
   ChangeRecord,
   EntityTable,

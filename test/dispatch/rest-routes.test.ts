@@ -12,7 +12,8 @@ const make = async () => {
   const table = new FakeTable();
   const entities = EntityService.open({ table, shards, autoCreateDestinations: false });
   const status = async () => ({ version: '1' });
-  const routes = withOpenApi(restRoutes({ entities, table, shards, status }), '1');
+  const secretOf = (tenant: string, version: number) => `whsec_${tenant}${version}`;
+  const routes = withOpenApi(restRoutes({ entities, table, shards, status, secretOf }), '1');
   const call = async (line: string, body?: unknown): Promise<RestReply | string> => {
     const [method, url = ''] = line.split(' ');
     const { pathname, searchParams: query } = new URL(url, 'http://localhost');

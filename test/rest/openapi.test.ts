@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import t from 'tap';
 import { connect } from '../../src/client/index.ts';
-import { ENTITY_KINDS, SCHEMAS } from '../../src/dispatch/entity-schemas.ts';
+import { ENTITY_KINDS } from '../../src/dispatch/entity-kinds.ts';
+import { SCHEMAS } from '../../src/dispatch/entity-schemas.ts';
 import { auth, start } from '../support/in-process-daemon.ts';
 import {
   type OpenApiDocument,

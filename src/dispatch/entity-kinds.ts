@@ -1,0 +1,102 @@
+/** The kinds of resources: their order, numbers and words, what they refer to, and which shards are told of them. */
+
+/** Kinds in the order in which they are made: what refers follows what is referred to. */
+export const ENTITY_KINDS = [
+  'set',
+  'pool',
+  'tenant',
+  'sender',
+  'destination',
+  'gateway',
+  'account',
+  'number',
+  'route',
+  'service',
+  'webhook',
+] as const;
+export type EntityKind = (typeof ENTITY_KINDS)[number];
+
+/** Kinds as stored and as shards know them; never given another meaning. */
+export const KIND_NUMBERS = {
+  destination: 1,
+  set: 2,
+  tenant: 3,
+  sender: 4,
+  pool: 5,
+  gateway: 6,
+  account: 7,
+  number: 8,
+  route: 9,
+  service: 10,
+  webhook: 11,
+} as const satisfies Record<EntityKind, number>;
+
+/** The word for several, as in paths and files. */
+export const PLURALS = {
+  destination: 'destinations',
+  set: 'sets',
+  tenant: 'tenants',
+  sender: 'senders',
+  pool: 'pools',
+  gateway: 'gateways',
+  account: 'accounts',
+  number: 'numbers',
+  route: 'routes',
+  service: 'services',
+  webhook: 'webhooks',
+} as const satisfies Record<EntityKind, string>;
+
+/**
+ * Which shards are told of a kind: `all`, or the `own` one of the destination(s). Kinds that are not
+ * here concern the main thread only.
+ */
+export const SHARD_KINDS = {
+  set: 'all',
+  pool: 'all',
+  tenant: 'all',
+  sender: 'all',
+  destination: 'own',
+  gateway: 'own',
+} as const;
+export type ShardKind = keyof typeof SHARD_KINDS;
+
+export function isShardKind(kind: EntityKind): kind is ShardKind {
+  return Object.hasOwn(SHARD_KINDS, kind);
+}
+
+/** Kinds that are there without a PUT, with their defaults; a verb makes what was never PUT. */
+export const IMPLICIT_KINDS: readonly EntityKind[] = ['tenant', 'sender', 'webhook'];
+
+/** What one entity names in a field. */
+export interface Reference {
+  readonly kind: 'set' | 'pool' | 'destination';
+  readonly name: string;
+  /** The field, for messages. */
+  readonly field: string;
+}
+
+/** What fields refer to: a tenant its set, a sender its pool, the others destinations. */
+export function referencesOf(kind: EntityKind, fields: object): readonly Reference[] {
+  const given = fields as Readonly<Record<string, string | null>>;
+  const one = (to: Reference['kind']): readonly Reference[] => {
+    const name = given[to];
+    return typeof name === 'string' ? [{ kind: to, name, field: to }] : [];
+  };
+  switch (kind) {
+    case 'tenant':
+      return one('set');
+    case 'sender':
+      return one('pool');
+    case 'number':
+    case 'route':
+      return one('destination');
+    case 'gateway': {
+      const { destinations } = fields as { destinations: readonly string[] };
+      return destinations.map((name, index) => {
+        return { kind: 'destination', name, field: `destinations.${index}` };
+      });
+    }
+    default:
+      return [];
+  }
+}
