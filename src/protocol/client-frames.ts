@@ -16,6 +16,8 @@ export interface PublishOptions {
   readonly ttl?: number;
   /** URL of the status callback, up to 2,048 bytes. */
   readonly cb?: string;
+  /** Statuses that are told to it: bit n is status n, 1 accepted … 10 cancelled. */
+  readonly ce?: number;
   /** Order key, a name. */
   readonly o?: string;
   /** Tag for usage, a name. */
@@ -45,6 +47,8 @@ export interface SubscribeFrame {
   readonly subscription: number;
   readonly destination: string;
   readonly credit: number;
+  /** Takes messages as this gateway. */
+  readonly gateway?: string | undefined;
 }
 
 export interface CreditFrame {
@@ -99,8 +103,9 @@ export function encodePublish({
 }
 
 export function encodeSubscribe(frame: SubscribeFrame): Uint8Array<ArrayBuffer> {
-  const { id, subscription, destination, credit } = frame;
-  return pack([KIND.subscribe, id, subscription, destination, credit]);
+  const { id, subscription, destination, credit, gateway } = frame;
+  const fields = [KIND.subscribe, id, subscription, destination, credit];
+  return pack(gateway === undefined ? fields : [...fields, gateway]);
 }
 
 export function encodeCredit({ id, subscription, add }: CreditFrame): Uint8Array<ArrayBuffer> {

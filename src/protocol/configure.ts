@@ -1,4 +1,5 @@
-// The `configure` operation of an exchange: the fields of each kind of entity, in their order.
+// The `configure` operation of an exchange: the fields of each kind of entity, in their order; and
+// `gatewayUp`.
 // The table is in docs/exchange.md.
 import { pack } from './msgpack.ts';
 
@@ -81,6 +82,7 @@ export interface SenderFields extends Quota {
 
 export type PoolFields = Limits;
 
+/** Its rate and its cap hold over all its destinations. */
 export interface GatewayFields extends Quota {
   readonly type: keyof typeof GATEWAY_TYPE;
   readonly destinations: readonly string[];
@@ -128,10 +130,14 @@ function fieldsInOrder(change: Configure): unknown[] | null {
       return [change.fields.ratePerSec, change.fields.burst];
     case 'gateway': {
       const { type, destinations, weight, ratePerSec, burst, inFlightMax, paused } = change.fields;
-      const served = [GATEWAY_TYPE[type], destinations, weight];
-      return [...served, ratePerSec, burst, inFlightMax, paused];
+      return [GATEWAY_TYPE[type], destinations, weight, ratePerSec, burst, inFlightMax, paused];
     }
   }
+}
+
+/** Bytes of `gatewayUp`: whether a gateway can be reached; one that cannot gets nothing. */
+export function encodeGatewayUp(name: string, up: boolean): Uint8Array {
+  return pack([name, up]);
 }
 
 function destinationInOrder(fields: FieldsOf['destination']): unknown[] {

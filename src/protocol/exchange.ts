@@ -10,6 +10,8 @@ export {
   ENTITY_KIND,
   type EntityKind,
   encodeConfigure,
+  encodeGatewayUp,
+  type GatewayFields,
   type PoolFields,
   type SenderFields,
   type SetFields,
@@ -44,13 +46,16 @@ export const INPUT_OP = {
   purge: 19,
   redact: 20,
   erase: 21,
+  gatewayUp: 22,
+  eventsTaken: 23,
+  forget: 24,
 } as const;
 export type InputOp = (typeof INPUT_OP)[keyof typeof INPUT_OP];
 
-export const EFFECT_OP = { send: 1, reply: 2, close: 3, replyFrame: 4 } as const;
+export const EFFECT_OP = { send: 1, reply: 2, close: 3, replyFrame: 4, statusEvents: 5 } as const;
 
-/** Scopes of a connection, as bits. */
-export const SCOPE_BIT = { publish: 1, consume: 2, platform: 4 } as const;
+/** Scopes of a connection, as bits. No token gives `internal`: it marks the daemon's own connections. */
+export const SCOPE_BIT = { publish: 1, consume: 2, platform: 4, internal: 8 } as const;
 
 /** Counters of the effects header, in its order. */
 export const COUNTER_NAMES = [
@@ -180,6 +185,13 @@ export function encodeDiskFull(refuse: boolean): Uint8Array {
   return Uint8Array.of(refuse ? 1 : 0);
 }
 
+/** Bytes of `eventsTaken`: the last record of status events that was taken. */
+export function encodeEventsTaken(sequence: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(sequence), true);
+  return bytes;
+}
+
 /** Bytes of `explain`: a page of the queues of a destination. */
 export function encodeExplain(page: {
   readonly destination: string;
@@ -265,6 +277,11 @@ export class EffectsReader {
   /** The current entry's bytes, a view. */
   entry(): Uint8Array {
     return this.#bytes.subarray(this.start, this.end);
+  }
+
+  /** The sequence of the current entry, which is `statusEvents`; its events follow. */
+  eventSequence(): number {
+    return u64(this.#view, this.start);
   }
 
   /** The close code of the current entry, which is a `close`. */

@@ -73,6 +73,8 @@ export class FrameHeader {
       case KIND.cancel:
       case KIND.status:
         return fields < 3 ? 'wrongType' : this.#readIds(kind === KIND.receipt);
+      case KIND.inbound:
+        return fields < 3 ? 'wrongType' : undefined;
       default:
         return isClientKind(kind) ? 'notYetSupported' : 'unknownKind';
     }

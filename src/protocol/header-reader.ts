@@ -29,6 +29,8 @@ for (let form = 0; form < 4; form += 1) {
 }
 for (let form = 0; form < 5; form += 1) fixedBytes[0xd4 + form] = 1 + (1 << form);
 
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
 /** A place in the bytes of one frame after another. Lengths are not checked against what is left. */
 export class HeaderReader {
   bytes: Uint8Array = new Uint8Array(0);
@@ -84,6 +86,51 @@ export class HeaderReader {
     if (head === 0xda) return this.#bigEndian(2);
     if (head === 0xdb) return this.#bigEndian(4);
     return noNumber(head);
+  }
+
+  /** A string, or undefined for what is none or longer than `bytesMax`. */
+  text(bytesMax: number): string | undefined {
+    const length = this.stringLength();
+    if (length < 0 || length > bytesMax || this.at + length > this.bytes.length) return undefined;
+    const start = this.at;
+    this.at += length;
+    return utf8.decode(this.bytes.subarray(start, this.at));
+  }
+
+  /** A binary value or a string as bytes, a copy; undefined for what is none or longer than `bytesMax`. */
+  binary(bytesMax: number): Uint8Array | undefined {
+    const start = this.at;
+    let length = this.#binLength();
+    if (length === NO_UINT) {
+      this.at = start;
+      length = this.stringLength();
+    }
+    if (length < 0 || length > bytesMax || this.at + length > this.bytes.length) return undefined;
+    this.at += length;
+    return this.bytes.slice(this.at - length, this.at);
+  }
+
+  /** A whole number from 0 to 2⁵³ − 1 in any of its forms; undefined for what is none. */
+  integer(): number | undefined {
+    const start = this.at;
+    const small = this.uint32();
+    if (small !== NO_UINT) return small < 0 ? undefined : small;
+    const head = this.bytes[start];
+    const isWide = head === 0xcf || head === 0xd3 || head === 0xcb;
+    if (!isWide || start + 9 > this.bytes.length) return undefined;
+    const view = new DataView(this.bytes.buffer, this.bytes.byteOffset + start + 1, 8);
+    let value = view.getFloat64(0);
+    if (head === 0xcf) value = Number(view.getBigUint64(0));
+    else if (head === 0xd3) value = Number(view.getBigInt64(0));
+    this.at = start + 9;
+    return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  }
+
+  /** Passes over a nil; false, and nothing is passed over, where there is none. */
+  nil(): boolean {
+    if (this.bytes[this.at] !== 0xc0) return false;
+    this.at += 1;
+    return true;
   }
 
   /** A whole number from 0 to 2³² − 1 in any of its forms. */

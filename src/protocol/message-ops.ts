@@ -55,12 +55,14 @@ export interface MessageList extends MessagePage {
   /** Accepted from (inclusive) and up to (exclusive), ms since the epoch. */
   readonly fromMs: number;
   readonly toMs: number;
+  /** From the newest to the oldest. */
+  readonly newestFirst?: boolean;
 }
 
 /** Bytes of `list`. */
 export function encodeList(list: MessageList): Uint8Array {
-  const { destination, tenant, statuses, fromMs, toMs, cursor, limit } = list;
-  return pack([destination, tenant, statuses, fromMs, toMs, cursor, limit]);
+  const { destination, tenant, statuses, fromMs, toMs, cursor, limit, newestFirst } = list;
+  return pack([destination, tenant, statuses, fromMs, toMs, cursor, limit, newestFirst ?? false]);
 }
 
 /** Bytes of `cancelAll`. */
@@ -82,7 +84,7 @@ export function encodeReplay(
   return pack([filter.destination, filter.tenant, filter.ids]);
 }
 
-/** Bytes of `redact`. */
+/** Bytes of `redact` and of `forget`. */
 export function encodeRedact(message: {
   /** 16 bytes. */
   readonly id: Uint8Array;

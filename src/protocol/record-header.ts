@@ -6,10 +6,12 @@ export const RECORD_HEADER_BYTES = 8;
 export const RECORD_TYPE = {
   ceiling: 2,
   through: 3,
+  eventsCeiling: 4,
   batch: 16,
   log: 17,
   state: 18,
   keys: 19,
+  events: 20,
 } as const;
 export type RecordType = keyof typeof RECORD_TYPE;
 
@@ -17,10 +19,12 @@ export type RecordType = keyof typeof RECORD_TYPE;
 export const RECORD_VERSION: Readonly<Record<RecordType, number>> = {
   ceiling: 1,
   through: 1,
+  eventsCeiling: 1,
   batch: 2,
   log: 2,
   state: 2,
   keys: 1,
+  events: 1,
 };
 
 /** Why a record cannot be used. */

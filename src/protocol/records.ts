@@ -1,6 +1,7 @@
 // Reads what a shard stored: keys and records, by the tables of docs/exchange.md. For tools and
 // tests; the daemon itself reads records in its native core.
-import { readContent } from './record-header.ts';
+import { RECORD_HEADER_BYTES, RecordError, readContent } from './record-header.ts';
+import { decodeStatusEvents, type StatusEvent } from './status-events.ts';
 
 export { type JournalEntry, readJournal } from './journal.ts';
 export {
@@ -37,13 +38,15 @@ export {
 export const META_IDENTITY = Uint8Array.of(1, 1);
 export const META_CEILING = Uint8Array.of(1, 2);
 export const META_THROUGH = Uint8Array.of(1, 3);
+export const META_EVENTS = Uint8Array.of(1, 4);
 
 /** What a key of the store names; a sequence may exceed 2⁵³. */
 export type RecordKey =
-  | { readonly name: 'identity' | 'ceiling' | 'through' }
+  | { readonly name: 'identity' | 'ceiling' | 'through' | 'eventsCeiling' }
   | { readonly name: 'batch'; readonly batch: number; readonly firstIndex: number }
   | { readonly name: 'log'; readonly sequence: bigint }
   | { readonly name: 'state'; readonly batch: number }
+  | { readonly name: 'events'; readonly sequence: bigint }
   | { readonly name: 'keys'; readonly hour: number; readonly batch: number };
 
 /** Reads a key; `undefined` if it is none of ours. */
@@ -53,7 +56,8 @@ export function readRecordKey(key: Uint8Array): RecordKey | undefined {
   const shape = key.length === 0 ? '' : `${key[0]}/${key.length}`;
   switch (shape) {
     case '1/2': {
-      const name = (['identity', 'ceiling', 'through'] as const)[view.getUint8(1) - 1];
+      const names = ['identity', 'ceiling', 'through', 'eventsCeiling'] as const;
+      const name = names[view.getUint8(1) - 1];
       return name === undefined ? undefined : { name };
     }
     case '2/9':
@@ -62,6 +66,8 @@ export function readRecordKey(key: Uint8Array): RecordKey | undefined {
       return { name: 'log', sequence: view.getBigUint64(1) };
     case '4/7':
       return { name: 'state', batch: u48(1) };
+    case '6/9':
+      return { name: 'events', sequence: view.getBigUint64(1) };
     case '5/11':
       return { name: 'keys', hour: view.getUint32(1), batch: u48(5) };
     default:
@@ -69,9 +75,19 @@ export function readRecordKey(key: Uint8Array): RecordKey | undefined {
   }
 }
 
-/** Reads a ceiling or through record. @throws RecordError */
+/** Reads an events record. @throws RecordError */
+export function decodeEventsRecord(value: Uint8Array): { events: StatusEvent[] } {
+  readContent(value, ['events']);
+  try {
+    return { events: decodeStatusEvents(value.subarray(RECORD_HEADER_BYTES)) };
+  } catch (error) {
+    throw new RecordError('damaged', error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Reads a record that holds one number. @throws RecordError */
 export function decodeMark(value: Uint8Array): bigint {
-  const { bytes } = readContent(value, ['ceiling', 'through']);
+  const { bytes } = readContent(value, ['ceiling', 'through', 'eventsCeiling']);
   const mark = bytes.u64();
   bytes.end();
   return mark;

@@ -8,14 +8,19 @@ export type TakeReply = (request: number, op: ReplyOp, bytes: Uint8Array) => voi
 /** A reply is JSON text or one daemon frame. */
 export type ReplyOp = typeof EFFECT_OP.reply | typeof EFFECT_OP.replyFrame;
 
+/** Before the events of an entry. */
+const EVENT_SEQUENCE_BYTES = 8;
+
 /** Keeps its array of spans from exchange to exchange. */
 export class EffectsDispatcher {
+  readonly #shard: number;
   readonly #sink: FrameSink;
   readonly #takeReply: TakeReply;
   #spans = new Uint32Array(256);
   #count = 0;
 
-  constructor(sink: FrameSink, takeReply: TakeReply) {
+  constructor(shard: number, sink: FrameSink, takeReply: TakeReply) {
+    this.#shard = shard;
     this.#sink = sink;
     this.#takeReply = takeReply;
   }
@@ -36,6 +41,9 @@ export class EffectsDispatcher {
         this.#takeReply(effects.connection, effects.op, effects.entry());
       } else if (effects.op === EFFECT_OP.close) {
         this.#sink.closeConnection(effects.connection, effects.closeCode());
+      } else if (effects.op === EFFECT_OP.statusEvents) {
+        const events = effects.entry().subarray(EVENT_SEQUENCE_BYTES);
+        this.#sink.statusEvents(this.#shard, effects.eventSequence(), events);
       } else {
         throw new RangeError(`effects have an entry of unknown op ${effects.op}`);
       }

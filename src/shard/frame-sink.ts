@@ -5,4 +5,9 @@ export interface FrameSink {
   closeConnection(connection: number, closeCode: number): void;
   /** Bytes of client frames of this connection that the shard has now taken and answered. */
   windowReleased(connection: number, bytes: number): void;
+  /**
+   * A record of status events, in ascending order of sequences; after a restart again from the first
+   * that was not taken (`ShardPort.eventsTaken`). The bytes are valid only during the call.
+   */
+  statusEvents(shard: number, sequence: number, bytes: Uint8Array): void;
 }

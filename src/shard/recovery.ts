@@ -1,6 +1,6 @@
 /**
  * Reads what a shard stored and hands it to the native core in the order of replay: meta, keys,
- * states, log, batches (docs/exchange.md), in chunks of the journal's form.
+ * events, states, log, batches (docs/exchange.md), in chunks of the journal's form.
  */
 import { RECORD_VERSION } from '../protocol/records.ts';
 import type { Entry, Environment } from '../store/environment.ts';
@@ -19,11 +19,12 @@ const PUT = 1;
 const TABLES = [
   [1, 'meta', RECORD_VERSION.through],
   [5, 'keys', RECORD_VERSION.keys],
+  [6, 'events', RECORD_VERSION.events],
   [4, 'state', RECORD_VERSION.state],
   [3, 'log', RECORD_VERSION.log],
   [2, 'batch', RECORD_VERSION.batch],
 ] as const;
-const TABLE_MAX = 5;
+const TABLE_MAX = 6;
 const BATCH = 2;
 const IDENTITY = 1;
 /** Place of a batch record's count of messages. */

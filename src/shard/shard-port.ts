@@ -15,6 +15,7 @@ import {
   EffectsReader,
   encodeConnect,
   encodeDiskFull,
+  encodeEventsTaken,
   INPUT_OP,
   type InputOp,
 } from '../protocol/exchange.ts';
@@ -89,7 +90,7 @@ export class ShardPort {
   constructor(options: ShardPortOptions) {
     this.shard = options.shard;
     this.#options = options;
-    this.#dispatcher = new EffectsDispatcher(options.sink, (id, op, bytes) =>
+    this.#dispatcher = new EffectsDispatcher(this.shard, options.sink, (id, op, bytes) =>
       this.#reply(id, op, bytes),
     );
   }
@@ -128,6 +129,11 @@ export class ShardPort {
   /** Publishes are refused while the disk is full. */
   diskFull(full: boolean): void {
     this.#append(INPUT_OP.diskFull, 0, encodeDiskFull(full));
+  }
+
+  /** The records of status events up to this one are kept elsewhere: the shard forgets them. */
+  eventsTaken(sequence: number): void {
+    this.#append(INPUT_OP.eventsTaken, 0, encodeEventsTaken(sequence));
   }
 
   /** Copies a client frame into the open input; false when too much waits: nothing was taken. */

@@ -30,7 +30,14 @@ type Meaning =
       destination: string;
       messages: Message[];
     }
-  | { kind: 'subscribe'; id: number; subscription: number; destination: string; credit: number }
+  | {
+      kind: 'subscribe';
+      id: number;
+      subscription: number;
+      destination: string;
+      credit: number;
+      gateway?: string;
+    }
   | { kind: 'credit'; id: number; subscription: number; add: number }
   | {
       kind: 'settle';

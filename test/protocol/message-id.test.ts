@@ -17,5 +17,8 @@ t.test('the ids of a frame count up from the first', async (t) => {
   const first = messageIdFromText('0001000000000000aabbccddeeff00fe') as Uint8Array;
   t.equal(messageIdToText(messageIdAt(first, 0)), '0001000000000000aabbccddeeff00fe');
   t.equal(messageIdToText(messageIdAt(first, 3)), '0001000000000000aabbccddeeff0101');
+  const buffer = Buffer.from(first);
+  messageIdAt(buffer, 3);
+  t.strictSame([...buffer], [...first], 'the first id stays as it is');
   t.throws(() => messageIdAt(first, 65_535), RangeError);
 });

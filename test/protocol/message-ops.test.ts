@@ -29,7 +29,7 @@ t.test('an absent field is nil', async (t) => {
   t.strictSame(meaning(encodeFind({ id })), [idHex, null, false]);
   t.strictSame(meaning(encodeFind({ id, tenant: 'acme', trace: true })), [idHex, 'acme', true]);
   const list = { statuses: 12, fromMs: 5, toMs: 1_790_000_000_123, cursor: 'c', limit: 10 };
-  const rest = [12, 5, 1_790_000_000_123, 'c', 10];
+  const rest = [12, 5, 1_790_000_000_123, 'c', 10, false];
   t.strictSame(meaning(encodeList(list)), [null, null, ...rest]);
   t.strictSame(meaning(encodeList({ ...list, destination: 'd', tenant: 't' })), [
     'd',

@@ -2,6 +2,7 @@ import t from 'tap';
 import { crc32c } from '../../src/protocol/crc32c.ts';
 import {
   decodeBatchRecord,
+  decodeEventsRecord,
   decodeKeysRecord,
   decodeLogRecord,
   decodeMark,
@@ -40,6 +41,7 @@ function runsOf(states: readonly number[]): { state: number; length: number }[] 
 function decode(type: Row['meaning']['type'], value: Uint8Array): object {
   if (type === 'batch') return decodeBatchRecord(value);
   if (type === 'log') return decodeLogRecord(value);
+  if (type === 'events') return decodeEventsRecord(value);
   if (type === 'keys') return decodeKeysRecord(value);
   if (type !== 'state') return { value: decodeMark(value) };
   const { asOf, endedMs, states, extras } = decodeStateRecord(value);
@@ -67,7 +69,11 @@ t.test('keys say what they name', async (t) => {
   t.same(readRecordKey(bytesOf('03ffffffffffffffff')), { name: 'log', sequence: 2n ** 64n - 1n });
   const keys = readRecordKey(bytesOf('05fffffffe010000000002'));
   t.same(keys, { name: 'keys', hour: 2 ** 32 - 2, batch: 2 ** 40 + 2 });
-  for (const other of ['', '01', '0104', '02', '050000', '060000']) {
+  t.same(readRecordKey(bytesOf('060000000100000004')), {
+    name: 'events',
+    sequence: 2n ** 32n + 4n,
+  });
+  for (const other of ['', '01', '0105', '02', '050000', '060000', '070000']) {
     t.equal(readRecordKey(bytesOf(other)), undefined, other);
   }
 });

@@ -13,9 +13,10 @@ pub use message::{
 };
 
 pub use request::{
-    Admission, Change, Configure, DestinationFields, EntityKind, Explain, FairBy, InUse,
-    LEVELS_MAX, LevelFloors, OnDoubt, PoolFields, SenderFields, SetFields, SetOrder, SetPolicy,
-    TenantFields, decode_configure, decode_explain, decode_in_use, decode_stats,
+    Admission, Change, Configure, DestinationFields, EntityKind, Explain, FairBy, GatewayFields,
+    GatewayKind, GatewayUp, InUse, LEVELS_MAX, LevelFloors, OnDoubt, PoolFields, SenderFields,
+    SetFields, SetOrder, SetPolicy, TenantFields, decode_configure, decode_explain,
+    decode_gateway_up, decode_in_use, decode_stats,
 };
 
 pub const INPUT_MAGIC: u32 = 0x3158_4C46;
@@ -29,6 +30,8 @@ const COUNTERS: usize = 28;
 pub const SCOPE_PUBLISH: u8 = 1;
 pub const SCOPE_CONSUME: u8 = 2;
 pub const SCOPE_PLATFORM: u8 = 4;
+/// The daemon's own connections: no token gives it.
+pub const SCOPE_INTERNAL: u8 = 8;
 
 /// What is wrong with the bytes from the other side, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,9 @@ pub enum InputOp {
     Purge = 19,
     Redact = 20,
     Erase = 21,
+    GatewayUp = 22,
+    EventsTaken = 23,
+    Forget = 24,
 }
 
 /// One entry of an input; `connection` is the request id where the tables say so.
@@ -187,6 +193,9 @@ impl InputOp {
             19 => Self::Purge,
             20 => Self::Redact,
             21 => Self::Erase,
+            22 => Self::GatewayUp,
+            23 => Self::EventsTaken,
+            24 => Self::Forget,
             _ => return None,
         })
     }
@@ -290,6 +299,8 @@ pub enum EffectOp {
     Close = 3,
     /// One daemon frame that answers a call; the connection is the request id.
     ReplyFrame = 4,
+    /// Sequence of an events record and its events; the connection is 0.
+    StatusEvents = 5,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -389,6 +400,15 @@ pub fn decode_disk_full(bytes: &[u8]) -> Result<bool, ExchangeError> {
             at: 0,
         }),
     }
+}
+
+/// The u64 of an `eventsTaken`: the last events record that was taken.
+pub fn decode_events_taken(bytes: &[u8]) -> Result<u64, ExchangeError> {
+    let fault = ExchangeError {
+        what: "an eventsTaken is damaged",
+        at: 0,
+    };
+    Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| fault)?))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

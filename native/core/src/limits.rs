@@ -8,6 +8,7 @@ pub const NAME_BYTES: usize = 128;
 pub const CREDIT_MAX: u32 = 65_536;
 pub const SUBSCRIPTIONS_PER_CONNECTION: usize = 256;
 pub const SUBSCRIPTIONS_PER_DESTINATION: usize = 1024;
+pub const GATEWAY_DESTINATIONS: usize = 64;
 pub const EFFECTS_BYTES: usize = 4 * 1024 * 1024;
 pub const PICKS_PER_EXCHANGE: usize = 4096;
 pub const DELIVER_FRAME_BYTES: usize = 1024 * 1024;
@@ -45,3 +46,10 @@ pub const BYTES_PER_QUEUE: u64 = 4 * 1024 * 1024 * 1024;
 pub const BYTES_PER_SHARD: u64 = 48 * 1024 * 1024 * 1024;
 /// Log records kept behind checkpoints, for traces.
 pub const LOG_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of events records that are stored and not yet taken: past it, messages with a callback are
+/// refused. What those before still have to tell is stored all the same.
+pub const STATUS_EVENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Of these, bytes that are told and not yet taken; more wait in the store.
+pub const STATUS_EVENT_TOLD_BYTES: u64 = 4 * 1024 * 1024;
+/// Told in one exchange.
+pub const STATUS_EVENT_EXCHANGE_BYTES: u64 = 1024 * 1024;

@@ -5,6 +5,7 @@
 
 mod batch;
 mod batch_builder;
+mod events;
 mod journal;
 mod keys;
 mod log;
@@ -15,6 +16,9 @@ mod varint;
 
 pub use batch::{BatchMessage, BatchRecord, MESSAGE_OPTIONS, MESSAGE_REDACTED};
 pub use batch_builder::{BatchRecordBuilder, ClosedRecord};
+pub use events::{
+    EventInfo, EventsRecord, StatusEvent, events_content, write_events_record, write_status_event,
+};
 pub use journal::{JournalEntry, JournalReader, JournalWriter};
 pub use keys::{KeysRecord, write_keys_record};
 pub use log::{
@@ -38,6 +42,7 @@ pub const BATCH_INDEXES_MAX: usize = 65_535;
 pub const META_IDENTITY: [u8; 2] = [1, 1];
 pub const META_CEILING: [u8; 2] = [1, 2];
 pub const META_THROUGH: [u8; 2] = [1, 3];
+pub const META_EVENTS: [u8; 2] = [1, 4];
 
 const MAGIC: u8 = 0x46;
 
@@ -71,29 +76,33 @@ impl std::fmt::Display for RecordError {
 pub enum RecordType {
     Ceiling = 2,
     Through = 3,
+    EventsCeiling = 4,
     Batch = 16,
     Log = 17,
     State = 18,
     Keys = 19,
+    Events = 20,
 }
 
 impl RecordType {
     /// The version that is written; it and all before it are read.
     const fn version(self) -> u8 {
         match self {
-            Self::Ceiling | Self::Through | Self::Keys => 1,
+            Self::Ceiling | Self::Through | Self::EventsCeiling | Self::Keys | Self::Events => 1,
             Self::Batch | Self::Log | Self::State => 2,
         }
     }
 }
 
-/// The two records that hold one u64.
+/// The records that hold one u64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// No batch number at or above it was ever used.
     Ceiling,
     /// Log records up to this sequence are contained in state records.
     Through,
+    /// No sequence of an events record at or above it was ever used.
+    Events,
 }
 
 impl Mark {
@@ -101,6 +110,7 @@ impl Mark {
         match self {
             Self::Ceiling => META_CEILING,
             Self::Through => META_THROUGH,
+            Self::Events => META_EVENTS,
         }
     }
 
@@ -108,6 +118,7 @@ impl Mark {
         match self {
             Self::Ceiling => RecordType::Ceiling,
             Self::Through => RecordType::Through,
+            Self::Events => RecordType::EventsCeiling,
         }
     }
 }
@@ -152,6 +163,11 @@ pub fn keys_key(hour: u32, batch: u64) -> [u8; 11] {
     key
 }
 
+/// `06 sequence`
+pub fn events_key(sequence: u64) -> [u8; 9] {
+    key(6, sequence)
+}
+
 fn key(first: u8, rest: u64) -> [u8; 9] {
     let mut key = [first; 9];
     key[1..].copy_from_slice(&rest.to_be_bytes());
@@ -167,6 +183,7 @@ pub enum Key {
     Log { sequence: u64 },
     State { batch: u64 },
     Keys { hour: u32, batch: u64 },
+    Events { sequence: u64 },
 }
 
 pub fn parse_key(key: &[u8]) -> Option<Key> {
@@ -180,6 +197,7 @@ pub fn parse_key(key: &[u8]) -> Option<Key> {
             1 => Key::Identity,
             2 => Key::Mark(Mark::Ceiling),
             3 => Key::Mark(Mark::Through),
+            4 => Key::Mark(Mark::Events),
             _ => return None,
         },
         (2, 8) => Key::Batch {
@@ -187,6 +205,7 @@ pub fn parse_key(key: &[u8]) -> Option<Key> {
             first_index: number as u16,
         },
         (3, 8) => Key::Log { sequence: number },
+        (6, 8) => Key::Events { sequence: number },
         (4, 6) => Key::State { batch: number },
         (5, 10) => Key::Keys {
             hour: (number >> 32) as u32,

@@ -25,6 +25,7 @@ struct Options {
     at_ms: Option<u64>,
     ttl_ms: Option<u64>,
     callback: Option<String>,
+    callback_events: Option<u32>,
     order_key: Option<String>,
     tag: Option<String>,
 }
@@ -38,12 +39,13 @@ impl Options {
             at_ms: self.at_ms,
             ttl_ms: self.ttl_ms,
             callback: self.callback.as_deref(),
+            callback_events: self.callback_events,
             order_key: self.order_key.as_deref().map(str::as_bytes),
             tag: self.tag.as_deref().map(str::as_bytes),
         }
     }
 
-    /// All eight keys from the `first`-th on, absent ones as nil or not at all.
+    /// All nine keys from the `first`-th on, absent ones as nil or not at all.
     fn write(&self, out: &mut Vec<u8>, first: usize, with_nil: bool) {
         let mut pairs: Vec<Vec<u8>> = Vec::new();
         let texts = [
@@ -68,6 +70,7 @@ impl Options {
             ("c", self.cost.map(u64::from)),
             ("at", self.at_ms),
             ("ttl", self.ttl_ms),
+            ("ce", self.callback_events.map(u64::from)),
         ];
         for (name, value) in numbers {
             if with_nil || value.is_some() {
@@ -100,17 +103,21 @@ fn options() -> impl Strategy<Value = Options> {
         of(1_u32..=65_535),
         of(any::<u64>()),
         of(1_u64..=2_592_000_000),
+        of((0_u32..=0x3ff).prop_map(|bits| bits << 1)),
     );
     (texts, numbers).prop_map(
-        |((key, callback, order_key, tag), (level, cost, at_ms, ttl_ms))| Options {
-            key,
-            level,
-            cost,
-            at_ms,
-            ttl_ms,
-            callback,
-            order_key,
-            tag,
+        |((key, callback, order_key, tag), (level, cost, at_ms, ttl_ms, callback_events))| {
+            Options {
+                key,
+                level,
+                cost,
+                at_ms,
+                ttl_ms,
+                callback,
+                callback_events,
+                order_key,
+                tag,
+            }
         },
     )
 }

@@ -2,12 +2,15 @@
 //! passes, arbitrary bytes never panic, and version 1 is still read.
 
 use fairlead_core::limits::{COST_MAX, LEVEL_MAX, RECORD_BYTES};
+use fairlead_core::message_id::MessageId;
 use fairlead_core::msgpack::{write_bin, write_nil, write_str};
 use fairlead_core::record::{
-    BatchRecord, BatchRecordBuilder, ClosedRecord, HandedTo, JournalReader, Key, KeysRecord,
-    LogEntries, LogRecord, MESSAGE_REDACTED, Mark, MessageOptions, RecordError, Return, Run,
-    STATE_GIVEN_UP, Settled, StateExtra, StateRecord, keys_key, message_key, parse_key, parse_mark,
-    redact_record, write_keys_record, write_log_record, write_mark, write_state_record,
+    BatchRecord, BatchRecordBuilder, ClosedRecord, EventInfo, EventsRecord, HandedTo,
+    JournalReader, Key, KeysRecord, LogEntries, LogRecord, MESSAGE_REDACTED, Mark, MessageOptions,
+    RecordError, Return, Run, STATE_GIVEN_UP, Settled, StateExtra, StateRecord, StatusEvent,
+    events_content, keys_key, message_key, parse_key, parse_mark, redact_record,
+    write_events_record, write_keys_record, write_log_record, write_mark, write_state_record,
+    write_status_event,
 };
 use proptest::prelude::*;
 
@@ -219,7 +222,95 @@ fn groups_of(count: usize, cuts: &[(u32, u32, u32)]) -> Vec<HandedTo> {
     groups
 }
 
-/// A batch, a log, a state and a keys record with something of everything.
+/// An event, its texts beside it.
+type Event = (StatusEvent<'static>, Option<InfoTexts>);
+type InfoTexts = (
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    String,
+    Option<String>,
+);
+
+fn event() -> impl Strategy<Value = Event> {
+    let numbers = (
+        any::<[u8; 16]>(),
+        1_u8..=10,
+        any::<u32>(),
+        any::<u64>(),
+        any::<u32>(),
+    );
+    let texts = (
+        name(),
+        name(),
+        of(name()),
+        of(name()),
+        "https?://[!-~]{1,300}",
+        of(name()),
+    );
+    (numbers, of(any::<u32>()), of(texts)).prop_map(
+        |((id, status, attempts, at_ms, cost), code, texts)| {
+            let info = texts.is_some().then_some(EventInfo {
+                destination: &[],
+                tenant: &[],
+                sender: None,
+                recipient: None,
+                callback: &[],
+                mask: code,
+                tag: None,
+                cost,
+            });
+            let id = MessageId(id);
+            (
+                StatusEvent {
+                    id,
+                    status,
+                    code,
+                    at_ms,
+                    attempts,
+                    info,
+                },
+                texts,
+            )
+        },
+    )
+}
+
+fn of<T: std::fmt::Debug>(some: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    proptest::option::of(some)
+}
+
+fn borrowed((event, texts): &Event) -> StatusEvent<'_> {
+    let Some((destination, tenant, sender, recipient, callback, tag)) = texts else {
+        return *event;
+    };
+    let info = EventInfo {
+        destination: destination.as_bytes(),
+        tenant: tenant.as_bytes(),
+        sender: sender.as_deref().map(str::as_bytes),
+        recipient: recipient.as_deref().map(str::as_bytes),
+        callback: callback.as_bytes(),
+        tag: tag.as_deref().map(str::as_bytes),
+        ..event.info.expect("as there are texts")
+    };
+    StatusEvent {
+        info: Some(info),
+        ..*event
+    }
+}
+
+fn events_record(events: &[StatusEvent<'_>]) -> Vec<u8> {
+    let mut written = Vec::new();
+    for event in events {
+        write_status_event(&mut written, event);
+    }
+    let mut out = Vec::new();
+    write_events_record(&mut out, events.len(), &written);
+    out
+}
+
+/// A batch, a log, a state, a keys and an events record with something of everything.
 fn small_records() -> Vec<(u8, Vec<u8>)> {
     let options = Options {
         cost: 3,
@@ -249,7 +340,39 @@ fn small_records() -> Vec<(u8, Vec<u8>)> {
     write_state_record(&mut state, 4, 5, [1, 1, 14, 0].into_iter(), &[extra]);
     let mut keys = Vec::new();
     write_keys_record(&mut keys, &[([1; 16], 2), ([3; 16], 0)]);
-    vec![(16, batch), (17, log), (18, state), (19, keys)]
+    let info = EventInfo {
+        destination: b"mail",
+        tenant: b"acme",
+        sender: None,
+        recipient: Some(b"+1"),
+        callback: b"https://a.example/",
+        mask: Some(96),
+        tag: None,
+        cost: 2,
+    };
+    let first = StatusEvent {
+        id: MessageId([7; 16]),
+        status: 1,
+        code: None,
+        at_ms: 1_790_000_000_123,
+        attempts: 0,
+        info: Some(info),
+    };
+    let last = StatusEvent {
+        status: 8,
+        code: Some(70_000),
+        attempts: 300,
+        info: None,
+        ..first
+    };
+    let events = events_record(&[first, last]);
+    vec![
+        (16, batch),
+        (17, log),
+        (18, state),
+        (19, keys),
+        (20, events),
+    ]
 }
 
 proptest! {
@@ -260,11 +383,21 @@ proptest! {
         let _ = parse_key(&bytes);
         let _ = JournalReader::new(&bytes).map(Iterator::count);
         let _ = MessageOptions::parse(&bytes).map(|options| options.write(&mut Vec::new()));
-        for record_type in [2, 3, 16, 17, 18, 19] {
+        for record_type in [2, 3, 4, 16, 17, 18, 19, 20] {
             for version in [1, 2] {
                 read_all(&versioned(record_type, version, &bytes));
             }
         }
+    }
+
+    #[test]
+    fn events_are_read_back(events in proptest::collection::vec(event(), 1..40)) {
+        let events: Vec<StatusEvent<'_>> = events.iter().map(borrowed).collect();
+        let value = events_record(&events);
+        let record = EventsRecord::parse(&value).expect("an events record");
+        prop_assert_eq!(record.events().collect::<Vec<_>>(), events);
+        let content = EventsRecord::of_content(events_content(&value));
+        prop_assert_eq!(content.map(|record| record.events().count()), Some(record.events().count()));
     }
 
     #[test]
@@ -488,6 +621,9 @@ fn read_all(value: &[u8]) {
         assert!(record.runs().all(|run| run.state <= STATE_GIVEN_UP));
         let _ = record.extras().count();
     }
+    if let Ok(record) = EventsRecord::parse(value) {
+        assert!(record.events().count() > 0);
+    }
     if let Ok(record) = KeysRecord::parse(value) {
         assert_eq!(record.iter().count(), record.len());
     }
@@ -499,6 +635,7 @@ fn parse(value: &[u8], kind: u8) -> Result<(), RecordError> {
         16 => BatchRecord::parse(value).map(|_| ()),
         17 => LogRecord::parse(value).map(|_| ()),
         18 => StateRecord::parse(value).map(|_| ()),
+        20 => EventsRecord::parse(value).map(|_| ()),
         _ => KeysRecord::parse(value).map(|_| ()),
     }
 }

@@ -1,6 +1,7 @@
 //! A shard by behaviours: its bounds, and a case for each fault it once had.
 #![allow(clippy::cast_precision_loss)]
 
+#[allow(dead_code)]
 #[path = "shard/bench.rs"]
 mod bench;
 #[allow(dead_code)]

@@ -12,18 +12,20 @@ use fairlead_core::daemon_frame::{
 };
 use fairlead_core::exchange::{
     Admission, Change, Counters, DestinationFields, EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader,
-    EntityKind, FairBy, InputEntry, InputOp, InputReader, OnDoubt, SetFields, SetOrder, SetPolicy,
-    TenantFields, decode_configure, decode_connect, decode_disk_full, decode_explain,
-    decode_in_use, decode_stats, write_close, write_effect, write_effects_header,
+    EntityKind, FairBy, GatewayFields, InputEntry, InputOp, InputReader, OnDoubt, SetFields,
+    SetOrder, SetPolicy, TenantFields, begin_effect, decode_configure, decode_connect,
+    decode_disk_full, decode_events_taken, decode_explain, decode_gateway_up, decode_in_use,
+    decode_stats, end_effect, write_close, write_effect, write_effects_header,
 };
 use fairlead_core::message_id::MessageId;
-use fairlead_core::msgpack::{Reader, write_bin, write_nil, write_str};
+use fairlead_core::msgpack::{Reader, write_array_len, write_bin, write_nil, write_str};
 use fairlead_core::record::{
-    BatchRecord, BatchRecordBuilder, HandedTo, JournalEntry, JournalReader, JournalWriter, Key,
-    KeysRecord, LogEntries, LogRecord, MESSAGE_REDACTED, Mark, MessageOptions, Return, Runs,
-    Settled, StateExtra, StateRecord, batch_key, keys_key, log_key, message_key, parse_key,
-    parse_mark, redact_record, state_key, write_keys_record, write_log_record, write_mark,
-    write_state_record,
+    BatchRecord, BatchRecordBuilder, EventInfo, EventsRecord, HandedTo, JournalEntry,
+    JournalReader, JournalWriter, Key, KeysRecord, LogEntries, LogRecord, MESSAGE_REDACTED, Mark,
+    MessageOptions, Return, Runs, Settled, StateExtra, StateRecord, StatusEvent, batch_key,
+    events_key, keys_key, log_key, message_key, parse_key, parse_mark, redact_record, state_key,
+    write_events_record, write_keys_record, write_log_record, write_mark, write_state_record,
+    write_status_event,
 };
 use serde_json::{Value, json};
 
@@ -71,7 +73,7 @@ fn options_meaning(options: &PublishOptions<'_>) -> Value {
     json!({
         "k": options.key.map(text), "l": options.level, "c": options.cost, "at": options.at_ms,
         "ttl": options.ttl_ms, "cb": options.callback, "o": options.order_key.map(text),
-        "g": options.tag.map(text),
+        "ce": options.callback_events, "g": options.tag.map(text),
     })
 }
 
@@ -101,10 +103,14 @@ fn decode_client(frame: &[u8]) -> Result<Value, FrameError> {
             }))
         }
         2 => decode_subscribe(frame).map(|frame| {
-            json!({
+            let mut meaning = json!({
                 "kind": "subscribe", "id": frame.id, "subscription": frame.subscription,
                 "destination": frame.destination, "credit": frame.credit,
-            })
+            });
+            if let Some(gateway) = frame.gateway {
+                meaning["gateway"] = gateway.into();
+            }
+            meaning
         }),
         3 => decode_credit(frame).map(|frame| {
             json!({
@@ -319,10 +325,17 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
                 EntityKind::Tenant => "tenant",
                 EntityKind::Sender => "sender",
                 EntityKind::Pool => "pool",
+                EntityKind::Gateway => "gateway",
             };
             set("kind", kind.into());
             set("name", in_use.name.into());
             "inUse"
+        }
+        InputOp::GatewayUp => {
+            let told = decode_gateway_up(entry.bytes).expect("a gatewayUp");
+            set("name", told.name.into());
+            set("up", told.up.into());
+            "gatewayUp"
         }
         InputOp::DiskFull => {
             set(
@@ -347,7 +360,7 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
         }
         InputOp::Find => fields(entry, &mut set, "find id tenant trace"),
         InputOp::List => {
-            let names = "list destination tenant statuses fromMs toMs cursor limit";
+            let names = "list destination tenant statuses fromMs toMs cursor limit newestFirst";
             fields(entry, &mut set, names)
         }
         InputOp::CancelAll => fields(entry, &mut set, "cancelAll destination tenant sender"),
@@ -358,6 +371,12 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
         ),
         InputOp::Replay => fields(entry, &mut set, "replay destination tenant ids"),
         InputOp::Purge => fields(entry, &mut set, "purge destination tenant ids"),
+        InputOp::EventsTaken => {
+            let sequence = decode_events_taken(entry.bytes).expect("an eventsTaken");
+            set("sequence", sequence.into());
+            "eventsTaken"
+        }
+        InputOp::Forget => fields(entry, &mut set, "forget id tenant"),
         InputOp::Redact => fields(entry, &mut set, "redact id tenant"),
         InputOp::Erase => fields(entry, &mut set, "erase tenant cursor"),
     };
@@ -432,7 +451,42 @@ fn change_meaning(change: &Change<'_>) -> (&'static str, Value) {
             );
             ("pool", meaning.into())
         }
+        Change::Gateway(fields) => ("gateway", fields.as_ref().map(gateway_meaning).into()),
     }
+}
+
+fn gateway_meaning(fields: &GatewayFields<'_>) -> Value {
+    json!({
+        "type": fields.kind.name(), "destinations": fields.destinations, "weight": fields.weight,
+        "ratePerSec": rate(fields.rate_per_sec), "burst": fields.burst,
+        "inFlightMax": fields.in_flight_max, "paused": fields.paused,
+    })
+}
+
+#[test]
+fn gateways_mean_what_they_should() {
+    let golden = golden("gateways.json");
+    for row in rows(&golden["configure"]) {
+        let bytes = bytes(&row["hex"]);
+        let configure = decode_configure(&bytes).expect("a configure");
+        let (kind, fields) = change_meaning(&configure.change);
+        let meaning = json!({ "kind": kind, "name": configure.name, "fields": fields });
+        assert_eq!(meaning, row["meaning"]);
+    }
+    for row in rows(&golden["configureBad"]) {
+        assert!(decode_configure(&bytes(row)).is_err(), "{row}");
+    }
+    for row in rows(&golden["gatewayUp"]) {
+        let bytes = bytes(&row["hex"]);
+        let told = decode_gateway_up(&bytes).expect("a gatewayUp");
+        assert_eq!(json!({ "name": told.name, "up": told.up }), row["meaning"]);
+        let cut = &bytes[..bytes.len() - 1];
+        assert!(decode_gateway_up(cut).is_err());
+    }
+    let row = &golden["inUse"][0];
+    let asked = bytes(&row["hex"]);
+    let asked = decode_in_use(&asked).expect("an inUse");
+    assert_eq!((asked.kind, asked.name), (EntityKind::Gateway, "hook"));
 }
 
 fn destination_meaning(fields: DestinationFields) -> Value {
@@ -548,6 +602,12 @@ fn effects_have_their_bytes() {
                 let frame = bytes(&entry["hex"]);
                 write_effect(&mut out, EffectOp::ReplyFrame, connection, &frame);
             }
+            "statusEvents" => {
+                let start = begin_effect(&mut out, EffectOp::StatusEvents, connection);
+                out.extend_from_slice(&uint(&entry["sequence"]).to_le_bytes());
+                write_events(&mut out, rows(&entry["events"]));
+                end_effect(&mut out, start);
+            }
             _ => write_close(&mut out, connection, uint(&entry["code"]) as u16),
         }
     }
@@ -591,6 +651,52 @@ fn effects_have_their_bytes() {
     };
     write_effects_header(&mut out, &header);
     assert_eq!(hex(&out), golden["hex"]);
+}
+
+fn event_of(meaning: &Value) -> StatusEvent<'_> {
+    let info = &meaning["info"];
+    let text = |name: &str| info[name].as_str().map(str::as_bytes);
+    StatusEvent {
+        id: id(&meaning["id"]),
+        status: uint(&meaning["status"]) as u8,
+        code: meaning["code"].as_u64().map(|code| code as u32),
+        at_ms: uint(&meaning["atMs"]),
+        attempts: uint32(&meaning["attempt"]),
+        info: (!info.is_null()).then(|| EventInfo {
+            destination: text("destination").expect("a destination"),
+            tenant: text("tenant").expect("a tenant"),
+            sender: text("sender"),
+            recipient: text("recipient"),
+            callback: text("callback").expect("a callback"),
+            mask: info["mask"].as_u64().map(|mask| mask as u32),
+            tag: text("tag"),
+            cost: uint32(&info["cost"]),
+        }),
+    }
+}
+
+/// Events as they stand in effects and records: one msgpack array.
+fn write_events(out: &mut Vec<u8>, meaning: &[Value]) {
+    write_array_len(out, meaning.len());
+    for event in meaning {
+        write_status_event(out, &event_of(event));
+    }
+}
+
+fn events_of(value: &[u8], key: &Key, meaning: &Value) -> (Vec<u8>, Vec<u8>) {
+    let record = EventsRecord::parse(value).expect("an events record");
+    let expected: Vec<StatusEvent<'_>> = rows(&meaning["events"]).iter().map(event_of).collect();
+    assert_eq!(record.events().collect::<Vec<_>>(), expected);
+    let Key::Events { sequence } = key else {
+        panic!("{key:?} is no key of events")
+    };
+    let mut events = Vec::new();
+    for event in &expected {
+        write_status_event(&mut events, event);
+    }
+    let mut out = Vec::new();
+    write_events_record(&mut out, expected.len(), &events);
+    (events_key(*sequence).to_vec(), out)
 }
 
 fn place(key: u64) -> (u64, u64) {
@@ -800,7 +906,12 @@ fn records_mean_what_they_should_and_have_their_bytes() {
             Key::Mark(mark) => {
                 let read = parse_mark(&value, mark).expect("a mark");
                 assert_eq!(read, uint(&meaning["value"]));
-                assert_eq!(mark == Mark::Ceiling, meaning["type"] == "ceiling");
+                let name = match mark {
+                    Mark::Ceiling => "ceiling",
+                    Mark::Through => "through",
+                    Mark::Events => "eventsCeiling",
+                };
+                assert_eq!(meaning["type"], name);
                 let mut out = Vec::new();
                 write_mark(&mut out, mark, read);
                 (mark.key().to_vec(), out)
@@ -811,6 +922,7 @@ fn records_mean_what_they_should_and_have_their_bytes() {
             }
             Key::Log { .. } => log_of(&value, &key, meaning),
             Key::State { .. } => state_of(&value, &key, meaning),
+            Key::Events { .. } => events_of(&value, &key, meaning),
             Key::Keys { .. } => keys_of_record(&value, &key, meaning),
             Key::Identity => panic!("identity is no record of the core"),
         };

@@ -96,6 +96,13 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    /// The name of a gateway, as the `position`-th value of an array of `fields`, if there is one.
+    pub fn gateway(&mut self, fields: usize, position: usize) -> Result<Option<&'a str>, Fault> {
+        self.optional(fields, position, "gateway", |reader| {
+            std::str::from_utf8(reader.name()?).map_err(|_| Code::InvalidName)
+        })
+    }
+
     /// Length of a list, checked against its limit.
     pub fn entries(&mut self, field: &'static str, max: usize) -> Result<usize, Fault> {
         let at = self.reader.position();

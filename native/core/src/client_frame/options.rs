@@ -22,6 +22,8 @@ pub struct PublishOptions<'a> {
     pub ttl_ms: Option<u64>,
     /// URL for callbacks, `http://` or `https://`, printable ASCII of at most 2,048 bytes.
     pub callback: Option<&'a str>,
+    /// Statuses that are told to it: bit n is status n, of 1 accepted to 10 cancelled; none: the default.
+    pub callback_events: Option<u32>,
     /// Name of the queue in place of the sender's.
     pub order_key: Option<&'a [u8]>,
     /// Name for usage reports.
@@ -37,10 +39,14 @@ impl PublishOptions<'_> {
         at_ms: None,
         ttl_ms: None,
         callback: None,
+        callback_events: None,
         order_key: None,
         tag: None,
     };
 }
+
+/// Bits of the statuses 1 accepted … 10 cancelled.
+const STATUS_BITS: u32 = 0x7fe;
 
 /// What is wrong with an option, as the error says it.
 const UNKNOWN: &str = "is not known";
@@ -50,6 +56,7 @@ const LEVEL_RANGE: &str = "has to be a whole number from 0 to 7";
 const COST_RANGE: &str = "has to be a whole number from 1 to 65535";
 const AT_RANGE: &str = "has to be a time in ms since the epoch";
 const TTL_RANGE: &str = "has to be 1 to 2592000000 ms";
+const EVENTS_RANGE: &str = "has to be bits 1 to 10, one a status";
 const NO_URL: &str = "has to be an http:// or https:// URL in printable ASCII";
 
 /// A value's code and, of `InvalidOption`, what is wrong.
@@ -70,8 +77,8 @@ impl<'a> Decoder<'a> {
     pub(super) fn read_options(&mut self) -> Result<PublishOptions<'a>, Fault> {
         let pairs = self.field("options", Reader::map_len)?;
         let mut options = PublishOptions::NONE;
-        // Bits of the keys seen. An unknown or second key ends the reading, so pairs are at most 8.
-        let mut seen = 0_u8;
+        // Bits of the keys seen. An unknown or second key ends the reading, so pairs are at most 9.
+        let mut seen = 0_u16;
         for _ in 0..pairs {
             let at = self.reader.position();
             self.option_at = None;
@@ -103,7 +110,7 @@ const fn invalid(field: &'static str, at: usize) -> Fault {
     }
 }
 
-const fn option_bit(key: &[u8]) -> Option<u8> {
+const fn option_bit(key: &[u8]) -> Option<u16> {
     Some(match key {
         b"k" => 1,
         b"l" => 1 << 1,
@@ -113,6 +120,7 @@ const fn option_bit(key: &[u8]) -> Option<u8> {
         b"cb" => 1 << 5,
         b"o" => 1 << 6,
         b"g" => 1 << 7,
+        b"ce" => 1 << 8,
         _ => return None,
     })
 }
@@ -129,6 +137,7 @@ fn read_value<'a>(
         b"at" => options.at_ms = Some(number(reader, 0, u64::MAX, AT_RANGE)?),
         b"ttl" => options.ttl_ms = Some(number(reader, 1, VALIDITY_MS_MAX, TTL_RANGE)?),
         b"cb" => options.callback = Some(callback(reader)?),
+        b"ce" => options.callback_events = Some(callback_events(reader)?),
         b"o" => options.order_key = Some(name(reader)?),
         _ => options.tag = Some(name(reader)?),
     }
@@ -162,6 +171,15 @@ fn name<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Wrong> {
         .str()
         .and_then(|name| check_name(name).map(|()| name))
         .map_err(|code| (code, "value"))
+}
+
+fn callback_events(reader: &mut Reader<'_>) -> Result<u32, Wrong> {
+    let mask = number(reader, 0, STATUS_BITS.into(), EVENTS_RANGE)? as u32;
+    if mask & !STATUS_BITS == 0 {
+        Ok(mask)
+    } else {
+        Err((Code::InvalidOption, EVENTS_RANGE))
+    }
 }
 
 /// A URL as far as a shard judges it; whoever sends the callback resolves it.

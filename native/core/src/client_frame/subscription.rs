@@ -10,6 +10,8 @@ pub struct Subscribe<'a> {
     pub subscription: u32,
     pub destination: &'a str,
     pub credit: u32,
+    /// The gateway it belongs to.
+    pub gateway: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +28,14 @@ pub fn decode_subscribe(frame: &[u8]) -> Result<Subscribe<'_>, FrameError> {
         let subscription = decoder.field("subscription", Reader::uint32)?;
         let destination = decoder.destination()?;
         let credit = decoder.field("credit", Reader::uint32)?;
-        decoder.finish(fields, 5)?;
+        let gateway = decoder.gateway(fields, 6)?;
+        decoder.finish(fields, fields.min(6))?;
         Ok(Subscribe {
             id,
             subscription,
             destination,
             credit,
+            gateway,
         })
     })
 }

@@ -2,7 +2,7 @@
 //! letters, replay, purge, redact, erase; and the call, which carries a client frame.
 
 use super::ExchangeError;
-use super::request::{array_of, decode, name, optional};
+use super::request::{array_of, base_or_all, decode, name, optional};
 use crate::error::Code;
 use crate::message_id::MessageId;
 use crate::msgpack::Reader;
@@ -36,6 +36,8 @@ pub struct List<'a> {
     /// Empty at first.
     pub cursor: &'a str,
     pub limit: u32,
+    /// From the newest to the oldest; left out by older callers.
+    pub newest_first: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +105,7 @@ pub fn decode_find(bytes: &[u8]) -> Result<Find<'_>, ExchangeError> {
 
 pub fn decode_list(bytes: &[u8]) -> Result<List<'_>, ExchangeError> {
     decode("a list is damaged", bytes, |reader| {
-        array_of(reader, 7)?;
+        let has_order = base_or_all(reader, 7, 8)?;
         Ok(List {
             destination: optional(reader, name)?,
             tenant: optional(reader, name)?,
@@ -112,6 +114,7 @@ pub fn decode_list(bytes: &[u8]) -> Result<List<'_>, ExchangeError> {
             to_ms: reader.uint()?,
             cursor: text(reader)?,
             limit: reader.uint32()?,
+            newest_first: has_order && reader.bool()?,
         })
     })
 }
@@ -151,6 +154,7 @@ pub fn decode_choose_dead(bytes: &[u8]) -> Result<ChooseDead<'_>, ExchangeError>
     })
 }
 
+/// The bytes of a redact or a forget.
 pub fn decode_redact(bytes: &[u8]) -> Result<Redact<'_>, ExchangeError> {
     decode("a redact is damaged", bytes, |reader| {
         array_of(reader, 2)?;

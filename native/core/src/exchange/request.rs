@@ -1,8 +1,8 @@
-//! The msgpack requests within an exchange's input: configure, explain, stats, inUse.
+//! The msgpack requests within an exchange's input: configure, explain, stats, inUse, gatewayUp.
 
 use super::ExchangeError;
 use crate::error::Code;
-use crate::limits::VALIDITY_MS_DEFAULT;
+use crate::limits::{GATEWAY_DESTINATIONS, VALIDITY_MS_DEFAULT};
 use crate::msgpack::{Number, Reader};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,8 +161,50 @@ pub struct PoolFields {
     pub burst: u64,
 }
 
+/// How a gateway gets its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatewayKind {
+    /// A client subscribes under its name.
+    Pull,
+    /// The daemon subscribes and posts them.
+    Webhook,
+    /// The daemon subscribes and speaks SMPP.
+    Smpp,
+}
+
+impl GatewayKind {
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Webhook => "webhook",
+            Self::Smpp => "smpp",
+        }
+    }
+}
+
+/// Who takes the messages of some destinations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayFields<'a> {
+    pub kind: GatewayKind,
+    pub destinations: Vec<&'a str>,
+    pub weight: u32,
+    pub rate_per_sec: Option<f64>,
+    pub burst: u64,
+    /// Over all its destinations.
+    pub in_flight_max: Option<u32>,
+    pub paused: bool,
+}
+
+/// Whether a gateway can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayUp<'a> {
+    pub name: &'a str,
+    pub up: bool,
+}
+
 /// What `configure` sets; none: deleted, back to the defaults.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change<'a> {
     Destination(Option<DestinationFields>),
     Set(Option<SetFields>),
@@ -170,9 +212,10 @@ pub enum Change<'a> {
     /// Its name is `tenant/sender`.
     Sender(Option<SenderFields<'a>>),
     Pool(Option<PoolFields>),
+    Gateway(Option<GatewayFields<'a>>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Configure<'a> {
     pub name: &'a str,
     pub change: Change<'a>,
@@ -192,6 +235,7 @@ pub enum EntityKind {
     Tenant,
     Sender,
     Pool,
+    Gateway,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +259,7 @@ pub fn decode_configure(bytes: &[u8]) -> Result<Configure<'_>, ExchangeError> {
             EntityKind::Tenant => Change::Tenant(optional(reader, tenant_fields)?),
             EntityKind::Sender => Change::Sender(optional(reader, sender_fields)?),
             EntityKind::Pool => Change::Pool(optional(reader, pool_fields)?),
+            EntityKind::Gateway => Change::Gateway(optional(reader, gateway_fields)?),
         };
         Ok(Configure { name, change })
     })
@@ -246,6 +291,16 @@ pub fn decode_in_use(bytes: &[u8]) -> Result<InUse<'_>, ExchangeError> {
         Ok(InUse {
             kind: entity_kind(reader)?,
             name: std::str::from_utf8(reader.str()?).map_err(|_| Code::InvalidName)?,
+        })
+    })
+}
+
+pub fn decode_gateway_up(bytes: &[u8]) -> Result<GatewayUp<'_>, ExchangeError> {
+    decode("a gatewayUp is damaged", bytes, |reader| {
+        array_of(reader, 2)?;
+        Ok(GatewayUp {
+            name: name(reader)?,
+            up: reader.bool()?,
         })
     })
 }
@@ -365,8 +420,28 @@ fn pool_fields(reader: &mut Reader<'_>) -> Result<PoolFields, Code> {
     })
 }
 
+fn gateway_fields<'a>(reader: &mut Reader<'a>) -> Result<GatewayFields<'a>, Code> {
+    array_of(reader, 7)?;
+    let kinds = [GatewayKind::Pull, GatewayKind::Webhook, GatewayKind::Smpp];
+    let kind = one_of(reader, kinds)?;
+    let count = reader.array_len()?;
+    if count > GATEWAY_DESTINATIONS {
+        return Err(Code::WrongType);
+    }
+    let destinations: Result<Vec<&str>, Code> = (0..count).map(|_| name(reader)).collect();
+    Ok(GatewayFields {
+        kind,
+        destinations: destinations?,
+        weight: reader.uint32()?,
+        rate_per_sec: optional(reader, f64_of)?,
+        burst: reader.uint()?,
+        in_flight_max: optional(reader, Reader::uint32)?,
+        paused: reader.bool()?,
+    })
+}
+
 /// Fields come as the first `base` alone, the others at their defaults, or as `all` of them.
-fn base_or_all(reader: &mut Reader<'_>, base: usize, all: usize) -> Result<bool, Code> {
+pub(super) fn base_or_all(reader: &mut Reader<'_>, base: usize, all: usize) -> Result<bool, Code> {
     match reader.array_len()? {
         count if count == base => Ok(false),
         count if count == all => Ok(true),
@@ -422,6 +497,7 @@ fn entity_kind(reader: &mut Reader<'_>) -> Result<EntityKind, Code> {
         3 => Ok(EntityKind::Tenant),
         4 => Ok(EntityKind::Sender),
         5 => Ok(EntityKind::Pool),
+        6 => Ok(EntityKind::Gateway),
         _ => Err(Code::WrongType),
     }
 }

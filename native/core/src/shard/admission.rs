@@ -14,6 +14,7 @@
 use super::batches::{self, CANCELLED, DOUBTED, EXPIRED, JUDGED, Key};
 use super::destination::{Destination, Owner};
 use super::estimate::{Ahead, Outlook, Phantoms, Recent, Served, Verdict};
+use super::gateway::Gateways;
 use super::timers::back_off_ms;
 use super::{Shard, pool::Pools};
 use crate::exchange;
@@ -165,7 +166,8 @@ impl Destination {
     pub fn note_bound(&mut self, now_us: u64) {
         if let Some(admission) = &mut self.admission {
             let tree = &self.tree;
-            let bound = tree.is_wanted() && !tree.is_halted() && !tree.is_paced();
+            let paced = tree.is_paced() || self.lanes.paced;
+            let bound = tree.is_wanted() && !tree.is_halted() && !paced;
             admission.set_bound(bound, now_us);
         }
     }
@@ -225,17 +227,15 @@ impl Destination {
     }
 
     /// How fast it is now. None: not known, or nothing goes at all.
-    fn pace(&self, admission: &mut Admission, now_us: u64) -> Option<Pace> {
+    fn pace(&self, admission: &mut Admission, gateways: &Gateways, now_us: u64) -> Option<Pace> {
         if admission.settlements < SETTLED_MIN || self.tree.is_halted() {
             return None;
         }
-        let up = self.consumers.iter().filter(|consumer| !consumer.parked);
-        let parts: f64 = up.map(|consumer| consumer.part_at(now_us)).sum();
-        if parts <= 0.0 {
+        let own = self.fields.rate_per_sec.unwrap_or(f64::INFINITY);
+        let rate = own.min(self.gateway_rate(gateways, own, now_us));
+        if rate <= 0.0 {
             return None;
         }
-        let own = self.fields.rate_per_sec.unwrap_or(f64::INFINITY);
-        let rate = own * parts.min(1.0);
         let bound = admission.settled.measure(now_us);
         let bound = bound.map_or(f64::INFINITY, |(cost, seconds)| cost / seconds);
         (rate.min(bound).is_finite() && bound > 0.0).then_some(Pace { rate, bound })
@@ -373,7 +373,7 @@ impl Shard {
         if admission.exchange != self.exchange {
             admission.exchange = self.exchange;
             admission.estimates.clear();
-            admission.pace = destination.pace(admission, now_us);
+            admission.pace = destination.pace(admission, &self.gateways, now_us);
         }
         let estimate = if let Some(known) = admission.estimates.get(&queue) {
             *known

@@ -103,6 +103,8 @@ pub struct Batch {
     costs: Vec<u16>,
     /// Length of each body, in units of 32 bytes.
     sizes: Vec<u16>,
+    /// A bit each index: the message has a callback; empty where none has.
+    callbacks: Vec<u64>,
     /// Messages that have not ended, dead letters included.
     pub live: u32,
     /// Dead letters among them.
@@ -132,6 +134,7 @@ impl Batch {
             cells: Vec::new(),
             costs: Vec::new(),
             sizes: Vec::new(),
+            callbacks: Vec::new(),
             live: 0,
             dead: 0,
             kept: 0,
@@ -149,6 +152,7 @@ impl Batch {
             cells: cells.cells,
             costs: cells.costs,
             sizes: cells.sizes,
+            callbacks: cells.callbacks,
             ..Self::new(accepted_ms, hash)
         }
     }
@@ -187,6 +191,24 @@ impl Batch {
         self.cells[usize::from(index)] &= !flag;
     }
 
+    /// Whether changes of its status are told.
+    #[inline]
+    pub fn has_callback(&self, index: u16) -> bool {
+        self.callbacks
+            .get(usize::from(index / 64))
+            .is_some_and(|bits| bits >> (index % 64) & 1 == 1)
+    }
+
+    pub fn set_callback(&mut self, index: u16) {
+        set_bit(&mut self.callbacks, index);
+    }
+
+    pub fn clear_callback(&mut self, index: u16) {
+        if let Some(bits) = self.callbacks.get_mut(usize::from(index / 64)) {
+            *bits &= !(1 << (index % 64));
+        }
+    }
+
     pub fn states(&self) -> impl Iterator<Item = u8> + Clone + '_ {
         self.cells.iter().map(|cell| cell & STATE_MASK)
     }
@@ -211,6 +233,7 @@ impl Batch {
             cells: std::mem::take(&mut self.cells),
             costs: std::mem::take(&mut self.costs),
             sizes: std::mem::take(&mut self.sizes),
+            callbacks: Vec::new(),
         };
         cells.grow(usize::from(index) + 1);
         cells.put(index, cell, cost, body_bytes);
@@ -258,6 +281,7 @@ impl Batch {
             + self.cells.capacity()
             + 4 * self.ends.capacity()
             + 2 * (self.costs.capacity() + self.sizes.capacity())
+            + 8 * self.callbacks.capacity()
             + self.records.capacity() * size_of::<RecordSlot>()
     }
 
@@ -269,6 +293,14 @@ impl Batch {
     }
 }
 
+fn set_bit(bits: &mut Vec<u64>, index: u16) {
+    let place = usize::from(index / 64);
+    if bits.len() <= place {
+        bits.resize(place + 1, 0);
+    }
+    bits[place] |= 1 << (index % 64);
+}
+
 /// What a batch knows of each index, while it is being filled.
 #[allow(clippy::struct_field_names, reason = "as in the batch")]
 #[derive(Debug, Default)]
@@ -276,6 +308,7 @@ pub struct Cells {
     cells: Vec<u8>,
     costs: Vec<u16>,
     sizes: Vec<u16>,
+    callbacks: Vec<u64>,
 }
 
 impl Cells {
@@ -299,6 +332,10 @@ impl Cells {
             }
             self.costs[at] = u16::try_from(cost).unwrap_or(u16::MAX);
         }
+    }
+
+    pub fn set_callback(&mut self, index: u16) {
+        set_bit(&mut self.callbacks, index);
     }
 
     pub fn cost(&self, index: u16) -> u32 {
@@ -404,6 +441,13 @@ impl Batches {
     pub fn numbers_from(&self, from: u64) -> impl Iterator<Item = u64> + '_ {
         let start = self.order.partition_point(|&number| number < from);
         let numbers = self.order.range(start..).copied();
+        numbers.filter(|number| self.map.contains_key(number))
+    }
+
+    /// Batch numbers up to `last`, the newest first.
+    pub fn numbers_back_from(&self, last: u64) -> impl Iterator<Item = u64> + '_ {
+        let end = self.order.partition_point(|&number| number <= last);
+        let numbers = self.order.range(..end).rev().copied();
         numbers.filter(|number| self.map.contains_key(number))
     }
 

@@ -93,9 +93,11 @@ impl Shard {
         for place in 0..self.destinations.len() as u32 {
             self.check_destination(place, &queues, &mut waiting);
         }
+        self.check_gateways();
         self.check_messages(&waiting);
         self.check_remembered();
         self.check_cache();
+        self.check_events();
         let names: usize = self
             .destinations
             .iter()
@@ -334,7 +336,7 @@ impl Shard {
         let room = destination.fields.in_flight_max.is_some()
             || destination.outstanding.clone().limit(now_us) > destination.in_flight;
         let idle =
-            !room || !destination.tree.can_pick() || destination.best_consumer(now_us).is_none();
+            !room || !destination.tree.can_pick() || !self.has_idle_gateway(place, destination);
         assert!(
             idle,
             "{} is idle and has room, credit and work",

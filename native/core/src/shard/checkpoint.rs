@@ -7,6 +7,7 @@
 
 use super::batches::{self, GONE, Key};
 use super::dead::Dead;
+use super::events::EventBounds;
 use super::recovery::DEAD_IN_DOUBT;
 use super::{REASON_DEAD_IN_DOUBT, Shard};
 use crate::limits;
@@ -31,6 +32,7 @@ pub struct Bounds {
     /// State records and deletes of one step of a checkpoint.
     pub batches_per_step: usize,
     pub deletes_per_step: u64,
+    pub events: EventBounds,
 }
 
 impl Default for Bounds {
@@ -41,6 +43,7 @@ impl Default for Bounds {
             log_kept_bytes: limits::LOG_KEPT_BYTES,
             batches_per_step: BATCHES_PER_STEP,
             deletes_per_step: DELETES_PER_STEP,
+            events: EventBounds::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 pub const SCOPE_PUBLISH: u8 = 1;
 pub const SCOPE_CONSUME: u8 = 2;
+pub use crate::exchange::SCOPE_INTERNAL;
 
 /// Live deliveries kept in the dense window before old ones move to the map of stragglers.
 const WINDOW_MAX: usize = 131_072;
@@ -20,6 +21,8 @@ pub struct InFlight {
     pub destination: u32,
     pub queue: NodeId,
     pub subscription: u32,
+    /// Of its gateway, among the lanes of the destination.
+    pub lane: u32,
 }
 
 /// A subscription's number and its destination.

@@ -45,6 +45,7 @@ impl Shard {
                 detail: now_ms,
             },
         );
+        self.note_status_if_asked(key);
         self.drop_dead();
     }
 
@@ -131,6 +132,7 @@ impl Shard {
         self.enter(place, queue, bytes);
         self.counters.waiting += 1;
         self.set_state(key, WAITING);
+        self.note_status_if_asked(key);
         self.begin_validity(key, place, queue, own_expires_ms);
         let cost = self.cost_of(key);
         self.destinations[place as usize].surcharge(queue, cost);

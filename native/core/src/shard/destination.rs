@@ -3,6 +3,7 @@
 use super::admission::Admission;
 use super::batches::Key;
 use super::expiry::ExpiryLook;
+use super::lane::Lanes;
 use super::outstanding::Outstanding;
 use super::slowed::Slowed;
 use crate::exchange::{DestinationFields, LEVELS_MAX};
@@ -249,7 +250,9 @@ pub struct Consumer {
     pub number: u32,
     pub credit: u32,
     pub parked: bool,
-    /// Throttled by its gateway until then.
+    /// Its gateway's, among the lanes of the destination; 0: it named none.
+    pub lane: u32,
+    /// Throttled until then, if it named no gateway.
     pub rest_until_us: u64,
     /// What throttling left of its rate; none: all of it (rule 10).
     pub slowed: Option<Slowed>,
@@ -267,6 +270,17 @@ impl Consumer {
     pub fn ready_us(&self) -> u64 {
         let paced_us = self.slowed.as_ref().map_or(0, |slowed| slowed.next_us);
         self.rest_until_us.max(paced_us)
+    }
+
+    pub fn can_take(&self, now_us: u64) -> bool {
+        self.credit > 0 && !self.parked && self.ready_us() <= now_us
+    }
+
+    /// Most credit left goes first, then the one served longest ago. One that is late comes after all
+    /// others, or one that hangs would take message after message to its lease's end while it holds
+    /// the most credit.
+    pub fn goes_before(&self, other: &Self) -> bool {
+        (!self.late, self.credit, other.last_served) > (!other.late, other.credit, self.last_served)
     }
 
     /// Part of its destination's rate that it takes now, 0…1; 0: it rests.
@@ -298,9 +312,13 @@ pub struct Destination {
     /// Some queue draws from a pool.
     pub pooled: bool,
     pub consumers: Vec<Consumer>,
+    /// Its gateways, once a subscription named one.
+    pub lanes: Lanes,
     pub outstanding: Outstanding,
     pub in_flight: u64,
     pub served: u64,
+    /// The same as cost.
+    pub served_cost: u64,
     /// In the list of destinations to look at in this exchange.
     pub listed: bool,
     /// Time for which a wake is already asked; `u64::MAX`: none.
@@ -331,21 +349,14 @@ impl Destination {
         }
     }
 
-    /// The consumer to serve next: most credit left, then the one served longest ago. One that is
-    /// late comes after all others, or one that hangs would take message after message to its lease's
-    /// end while it holds the most credit.
+    /// The consumer to serve next, where all subscriptions belong to one gateway.
     pub fn best_consumer(&self, now_us: u64) -> Option<usize> {
         let mut best: Option<usize> = None;
         for (place, consumer) in self.consumers.iter().enumerate() {
-            if consumer.credit == 0 || consumer.parked || consumer.ready_us() > now_us {
+            if !consumer.can_take(now_us) {
                 continue;
             }
-            let better = best.is_none_or(|other| {
-                let other = &self.consumers[other];
-                (!consumer.late, consumer.credit, other.last_served)
-                    > (!other.late, other.credit, consumer.last_served)
-            });
-            if better {
+            if best.is_none_or(|other| consumer.goes_before(&self.consumers[other])) {
                 best = Some(place);
             }
         }

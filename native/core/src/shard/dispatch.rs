@@ -49,7 +49,9 @@ impl Shard {
                     next.push(place);
                     continue;
                 }
-                match self.turn(place, &mut budget) {
+                let turn = self.turn(place, &mut budget);
+                self.call_gateways(place);
+                match turn {
                     Turn::Idle => {
                         self.destinations[place as usize].listed = false;
                         self.ask_wake(place);
@@ -69,8 +71,11 @@ impl Shard {
                 break;
             }
             std::mem::swap(&mut round, &mut next);
+            // Their gateway has a place for them now.
+            round.append(&mut self.listed);
         }
         round.clear();
+        next.append(&mut self.listed);
         self.listed = next;
     }
 
@@ -89,6 +94,8 @@ impl Shard {
         let mut left = room.min(PICKS_PER_TURN as u64) as usize;
         let cut = room > PICKS_PER_TURN as u64;
         let is_watched = destination.admission.is_some();
+        let has_lanes = !destination.lanes.is_empty();
+        let mut wants = None;
         while left > 0 {
             if budget.full() {
                 return Turn::Full;
@@ -97,9 +104,20 @@ impl Shard {
             if !destination.tree.can_pick() {
                 break;
             }
-            let Some(consumer) = destination.best_consumer(now_us) else {
+            let consumer = if has_lanes {
+                let Some(cost) = self.next_cost(place) else {
+                    break;
+                };
+                let destination = &mut self.destinations[place as usize];
+                wants = Some(cost);
+                destination.consumer_for(&self.gateways, place, cost, now_us)
+            } else {
+                destination.best_consumer(now_us)
+            };
+            let Some(consumer) = consumer else {
                 break;
             };
+            wants = None;
             let Some(picked) = self.pick(place) else {
                 break;
             };
@@ -113,15 +131,28 @@ impl Shard {
             }
             left -= 1;
         }
-        if is_watched {
-            self.destinations[place as usize].note_bound(now_us);
-        }
-        let destination = &self.destinations[place as usize];
+        let destination = &mut self.destinations[place as usize];
         let again = left == 0
             && cut
             && destination.tree.can_pick()
-            && destination.best_consumer(now_us).is_some();
+            && (has_lanes || destination.best_consumer(now_us).is_some());
+        if has_lanes && !again {
+            destination.wait_for_gateways(&mut self.gateways, place, wants, now_us);
+        }
+        if is_watched {
+            destination.note_bound(now_us);
+        }
         if again { Turn::More } else { Turn::Idle }
+    }
+
+    /// Cost of the message that `pick` would take.
+    fn next_cost(&mut self, place: u32) -> Option<u32> {
+        let now_us = self.now_us;
+        let destination = &mut self.destinations[place as usize];
+        let (owners, pools) = (&destination.owners, &mut self.pools);
+        destination.tree.next_cost(now_us, |queue, cost| {
+            pool_of(owners, queue).and_then(|pool| pools.wait_us(pool, cost, now_us))
+        })
     }
 
     /// The queue to serve, pools asked.
@@ -133,14 +164,10 @@ impl Shard {
             return destination.tree.pick(now_us);
         }
         let (owners, pools) = (&destination.owners, &mut self.pools);
-        let pool_of = |queue: u32| match &owners[queue as usize] {
-            Owner::Queue { queue, .. } => queue.pool,
-            _ => None,
-        };
         let picked = destination.tree.pick_where(now_us, |queue, cost| {
-            pool_of(queue).and_then(|pool| pools.wait_us(pool, cost, now_us))
+            pool_of(owners, queue).and_then(|pool| pools.wait_us(pool, cost, now_us))
         })?;
-        if let Some(pool) = pool_of(picked.queue) {
+        if let Some(pool) = pool_of(owners, picked.queue) {
             pools.take(pool, picked.charge.cost, now_us);
         }
         Some(picked)
@@ -213,6 +240,7 @@ impl Shard {
         let destination = &mut self.destinations[place as usize];
         destination.in_flight += 1;
         destination.served += 1;
+        destination.served_cost += u64::from(picked.charge.cost);
         if let Some(tenant) = destination.tenant_of(picked.queue) {
             destination.tenant_mut(tenant).delivered += 1;
         }
@@ -230,6 +258,16 @@ impl Shard {
         let entry = &mut destination.consumers[consumer];
         entry.credit -= 1;
         entry.last_served = served;
+        let lane = entry.lane;
+        if lane != 0 || !destination.lanes.is_empty() {
+            let rate_per_sec = destination.fields.rate_per_sec;
+            let cost = picked.charge.cost;
+            destination.lanes.serve(lane, cost, served);
+            if let Some(gateway) = destination.lanes.gateway(lane) {
+                let gateway = self.gateways.at_mut(gateway);
+                gateway.take(place, cost, rate_per_sec, now_us);
+            }
+        }
         let lease_us = destination.fields.lease_ms * 1000;
         if let Some(slowed) = &mut entry.slowed {
             let rate_per_sec = destination.fields.rate_per_sec.unwrap_or(f64::MAX);
@@ -251,6 +289,7 @@ impl Shard {
             destination: place,
             queue: picked.queue,
             subscription: entry.number,
+            lane,
         });
         if now_us.saturating_add(lease_us) < client.lease_check_us {
             client.lease_check_us = now_us + lease_us;
@@ -302,6 +341,7 @@ impl Shard {
             self.checkpoint.dirty.push(number);
         }
         let (accepted_ms, hash) = (batch.accepted_ms, batch.hash);
+        let is_told = batch.has_callback(index);
         let slot = batch.record_of(index);
         let record = &mut batch.records[slot];
         if record.touched != self.exchange {
@@ -326,7 +366,11 @@ impl Shard {
             accepted_ms,
             hash,
         };
-        (handed, record.body_bytes_max as usize + DELIVERY_BYTES_MAX)
+        let bytes = record.body_bytes_max as usize + DELIVERY_BYTES_MAX;
+        if is_told {
+            self.note_status(key);
+        }
+        (handed, bytes)
     }
 
     pub(super) fn is_strict_queue(&self, place: u32, queue: u32) -> bool {
@@ -373,6 +417,13 @@ impl Shard {
             }
             self.list(place);
         }
+    }
+}
+
+fn pool_of(owners: &[Owner], queue: u32) -> Option<u32> {
+    match &owners[queue as usize] {
+        Owner::Queue { queue, .. } => queue.pool,
+        _ => None,
     }
 }
 

@@ -9,8 +9,8 @@ use super::batches::{
 };
 use super::timers::{Kind, Timer};
 use super::{
-    OUTCOME_CANCELLED, OUTCOME_EXPIRED, OUTCOME_PURGED, OUTCOME_UNDELIVERED, SETTLED_OUTCOMES,
-    Shard,
+    OUTCOME_CANCELLED, OUTCOME_EXPIRED, OUTCOME_FORGOTTEN, OUTCOME_PURGED, OUTCOME_UNDELIVERED,
+    SETTLED_OUTCOMES, Shard,
 };
 use crate::client_frame;
 use crate::limits;
@@ -39,6 +39,7 @@ pub const fn state_of_outcome(outcome: u8) -> u8 {
         OUTCOME_EXPIRED => EXPIRED,
         OUTCOME_CANCELLED => CANCELLED,
         OUTCOME_UNDELIVERED => UNDELIVERED,
+        OUTCOME_FORGOTTEN => batches::GONE,
         _ => GIVEN_UP,
     }
 }
@@ -79,6 +80,7 @@ impl Shard {
         batch.end(index, state, now_ms);
         batch.live -= 1;
         batch.log_last = self.next_log;
+        let is_told = Self::is_told(state) && batch.has_callback(index);
         let flags = batch.flags(index);
         let has_timer = flags & (OWN_EXPIRY | OVERDUE) == OWN_EXPIRY;
         if !batch.dirty {
@@ -123,6 +125,9 @@ impl Shard {
             } else {
                 self.ended_bytes += EXTRA_BYTES;
             }
+        }
+        if is_told {
+            self.note_status(key);
         }
     }
 
@@ -273,6 +278,9 @@ impl Shard {
             self.destinations[place as usize].queue_mut(queue).timed -= 1;
         }
         self.set_state(key, WAITING);
+        if was_scheduled && self.has_callback(key) {
+            self.note_due(key);
+        }
         self.requeue(place, queue, key);
         self.destinations[place as usize].tree.unhold(queue);
         if self.any_strict {
@@ -310,6 +318,26 @@ impl Shard {
             .at_ms
             .saturating_add(memory.retention_ms)
             .saturating_mul(1000)
+    }
+
+    /// Forgets one message that has ended, and its record keeps for a while.
+    pub(super) fn forget_message(&mut self, key: Key) {
+        let (number, index) = (batches::batch_of(key), batches::index_of(key));
+        let log = self.next_log;
+        let Some(batch) = self.batches.get_mut(number) else {
+            return;
+        };
+        batch.forget(index, usize::from(index) + 1);
+        batch.clear_callback(index);
+        batch.log_last = log;
+        if !batch.dirty {
+            batch.dirty = true;
+            self.checkpoint.dirty.push(number);
+        }
+        if self.extras.remove(&key).is_some() {
+            self.ended_bytes -= EXTRA_BYTES;
+        }
+        self.note_settled(key, OUTCOME_FORGOTTEN);
     }
 
     fn forget_record(&mut self, first: Key) {

@@ -1,8 +1,9 @@
-//! Sets, tenants, senders, pools and destinations as configured, live.
+//! Sets, tenants, senders, pools and destinations as configured, live; `gateway_ops` has gateways.
 
 use super::connection::SubscriptionRef;
 use super::destination::{Destination, Owner, QueueOf};
 use super::expiry::ExpiryLook;
+use super::lane::Lanes;
 use super::{Fatal, SenderConfig, Shard, TenantConfig};
 use crate::exchange::{
     Change, DestinationFields, EntityKind, FairBy, LevelFloors, SenderFields, SetFields, SetOrder,
@@ -108,6 +109,10 @@ impl Shard {
                 self.list_pooled();
                 r#"{"ok":true}"#
             }
+            Change::Gateway(fields) => {
+                self.put_gateway(configure.name, fields);
+                r#"{"ok":true}"#
+            }
         };
         if request > 0 {
             self.reply_json(request, text);
@@ -152,9 +157,11 @@ impl Shard {
             admission: None,
             pooled: false,
             consumers: Vec::new(),
+            lanes: Lanes::default(),
             outstanding: Outstanding::new(now_us),
             in_flight: 0,
             served: 0,
+            served_cost: 0,
             listed: false,
             wake_us: u64::MAX,
             swept_us: now_us,
@@ -471,6 +478,7 @@ impl Shard {
                     .is_some_and(|&node| busy(destination, node))
             }),
             EntityKind::Sender | EntityKind::Pool => false,
+            EntityKind::Gateway => self.has_subscriptions(asked.name),
         };
         self.reply_json(
             request,

@@ -1,8 +1,10 @@
 //! Answers to an operator: why a queue is served when it is, and who uses the shard.
 
 use super::destination::{Destination, Owner};
+use super::gateway::{Gateway, Gateways};
+use super::lane::WEIGHT_IMPLICIT;
 use super::{Fatal, Shard, TenantTotals};
-use crate::exchange::{decode_explain, decode_stats};
+use crate::exchange::{GatewayKind, decode_explain, decode_stats};
 use crate::tree::{self, NodeId};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -75,8 +77,10 @@ impl Destination {
         let _ = write!(out, r#","level":{rank}"#);
     }
 
-    fn write_queue(&self, out: &mut String, queue: NodeId, now_us: u64) {
+    /// `rate`: what the destination and its gateways do, cost a second; infinite: not limited.
+    fn write_queue(&self, out: &mut String, queue: NodeId, rate: f64, now_us: u64) {
         let explained = self.tree.explain(queue, now_us);
+        let per_sec = explained.portion_per_sec.unwrap_or(f64::INFINITY);
         out.push('{');
         self.write_names(out, queue);
         let _ = write!(
@@ -88,10 +92,7 @@ impl Destination {
         );
         for (name, value) in [
             ("portion", explained.portion),
-            (
-                "portionPerSec",
-                explained.portion_per_sec.unwrap_or(f64::NAN),
-            ),
+            ("portionPerSec", per_sec.min(rate * explained.portion)),
             ("owed", explained.owed),
             ("got", explained.got),
             ("lag", explained.lag),
@@ -146,7 +147,120 @@ impl Destination {
     }
 }
 
+/// A gateway at a destination as it is explained.
+struct Told<'a> {
+    /// None: the subscriptions that name no gateway.
+    gateway: Option<&'a Gateway>,
+    weight: u32,
+    in_flight: u64,
+    credit: u64,
+    rests_ms: u64,
+    part: f64,
+    served: u64,
+}
+
+impl Told<'_> {
+    fn write(&self, out: &mut String) {
+        let Self { gateway, .. } = self;
+        out.push_str(r#"{"name":"#);
+        match gateway {
+            Some(gateway) => text(out, gateway.name.as_bytes()),
+            None => out.push_str("null"),
+        }
+        let kind = gateway.map_or(GatewayKind::Pull, |gateway| gateway.kind);
+        let _ = write!(
+            out,
+            r#","type":"{}","up":{},"paused":{},"weight":{},"ratePerSec":"#,
+            kind.name(),
+            gateway.is_none_or(|gateway| gateway.up),
+            gateway.is_some_and(|gateway| gateway.paused),
+            self.weight,
+        );
+        let rate = gateway.and_then(|gateway| gateway.rate_per_sec);
+        number(out, rate.unwrap_or(f64::INFINITY));
+        let _ = write!(out, r#","inFlight":{},"inFlightMax":"#, self.in_flight);
+        match gateway.and_then(|gateway| gateway.in_flight_max) {
+            Some(most) => {
+                let _ = write!(out, "{most}");
+            }
+            None => out.push_str("null"),
+        }
+        let _ = write!(
+            out,
+            r#","credit":{},"restsMs":{},"part":"#,
+            self.credit, self.rests_ms
+        );
+        number(out, self.part);
+        let _ = write!(out, r#","served":{}}}"#, self.served);
+    }
+}
+
+impl Destination {
+    /// Its rate and that of its gateways, cost a second: infinite if nothing limits it, or none is up.
+    fn rate_with(&self, gateways: &Gateways, now_us: u64) -> f64 {
+        let own = self.fields.rate_per_sec.unwrap_or(f64::INFINITY);
+        let rate = self.gateway_rate(gateways, own, now_us);
+        own.min(if rate > 0.0 { rate } else { f64::INFINITY })
+    }
+
+    fn credit_of(&self, lane: u32) -> u64 {
+        let consumers = self.consumers.iter();
+        consumers
+            .filter(|consumer| consumer.lane == lane)
+            .map(|consumer| u64::from(consumer.credit))
+            .sum()
+    }
+
+    /// The subscriptions that name no gateway; none: there is none.
+    fn implicit_gateway(&self, now_us: u64) -> Option<Told<'_>> {
+        let own = || self.consumers.iter().filter(|consumer| consumer.lane == 0);
+        let rests = own().map(|consumer| consumer.rest_until_us.saturating_sub(now_us));
+        let named = self.lanes.list.iter().skip(1);
+        Some(Told {
+            gateway: None,
+            weight: WEIGHT_IMPLICIT,
+            in_flight: self.in_flight - named.clone().map(|lane| lane.in_flight).sum::<u64>(),
+            credit: self.credit_of(0),
+            rests_ms: rests.min()?.div_ceil(1000),
+            part: own().fold(0.0, |most, consumer| consumer.part_at(now_us).max(most)),
+            served: self.served_cost - named.map(|lane| lane.served).sum::<u64>(),
+        })
+    }
+
+    fn named_gateway<'a>(&self, place: u32, gateway: &'a Gateway, now_us: u64) -> Told<'a> {
+        let lanes = (0..).zip(&self.lanes.list);
+        let lane = lanes
+            .clone()
+            .find(|(_, lane)| lane.gateway() == Some(place));
+        Told {
+            gateway: Some(gateway),
+            weight: gateway.weight,
+            in_flight: gateway.in_flight,
+            credit: lane.map_or(0, |(lane, _)| self.credit_of(lane)),
+            rests_ms: gateway.rests_ms(now_us),
+            part: gateway.part_at(now_us),
+            served: lane.map_or(0, |(_, lane)| lane.served),
+        }
+    }
+}
+
 impl Shard {
+    /// That of subscriptions without a name first, then those that are configured to serve it.
+    fn write_gateways(&self, out: &mut String, destination: &Destination) {
+        let now_us = self.now_us;
+        let named = self.gateways.iter();
+        let named = named
+            .filter(|(_, gateway)| gateway.names(&destination.name))
+            .map(|(place, gateway)| destination.named_gateway(place, gateway, now_us));
+        let implicit = destination.implicit_gateway(now_us);
+        for (place, told) in implicit.into_iter().chain(named).enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            told.write(out);
+        }
+    }
+
     pub(super) fn explain_entry(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
         let asked = decode_explain(bytes)?;
         let place = self.destination_names.get(asked.destination.as_bytes());
@@ -177,14 +291,17 @@ impl Shard {
             .iter()
             .skip(asked.offset as usize)
             .take(asked.limit as usize);
+        let rate = destination.rate_with(&self.gateways, self.now_us);
         for (place, &queue) in shown.enumerate() {
             if place > 0 {
                 out.push(',');
             }
-            destination.write_queue(&mut out, queue, self.now_us);
+            destination.write_queue(&mut out, queue, rate, self.now_us);
         }
         out.push_str(r#"],"lastPicks":["#);
         destination.write_picks(&mut out);
+        out.push_str(r#"],"gateways":["#);
+        self.write_gateways(&mut out, destination);
         out.push_str("]}");
         self.reply_json(request, &out);
         Ok(())

@@ -41,16 +41,26 @@ pub enum Task {
     List(Box<Listing>),
 }
 
-/// The redaction of one message: its state is checked, then its record written anew.
+/// The redaction of one message: its state is checked, then its record written anew. It may be
+/// forgotten with that.
 #[derive(Debug, Default)]
 pub struct Redacting {
     index: u16,
     /// First message of the record that is to be read.
     record: Option<Key>,
     error: Option<&'static str>,
+    forgets: bool,
 }
 
 impl Redacting {
+    /// Redacts the message and forgets it.
+    pub fn to_forget() -> Self {
+        Self {
+            forgets: true,
+            ..Self::default()
+        }
+    }
+
     fn checked(&mut self, shard: &Shard, message: Option<&Message>) {
         self.record = None;
         let Some(message) = message else {
@@ -66,6 +76,11 @@ impl Redacting {
     }
 
     fn rewrite(&mut self, shard: &mut Shard, first: Key, bytes: &[u8]) {
+        let number = batches::batch_of(first);
+        let key = batches::key(number, self.index);
+        if shard.state_of(key) == batches::GONE {
+            return self.checked(shard, None);
+        }
         // Changed by another in this exchange: it is read once more.
         let done = match redact_record(bytes, &[self.index]) {
             Ok(value) => shard.rewrite(first, value),
@@ -73,6 +88,10 @@ impl Redacting {
         };
         if done {
             self.record = None;
+            shard.forget_callbacks(number, &[self.index]);
+            if self.forgets {
+                shard.forget_message(key);
+            }
         }
     }
 

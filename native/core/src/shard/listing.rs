@@ -36,6 +36,7 @@ pub enum Mode {
         statuses: u32,
         from_ms: u64,
         to_ms: u64,
+        newest_first: bool,
     },
     DeadLetters,
     Replay,
@@ -69,10 +70,18 @@ pub struct Listing {
 
 impl Listing {
     pub fn new(mode: Mode, filter: Filter, cursor: &str, limit: usize) -> Self {
+        let is_back = matches!(
+            mode,
+            Mode::Messages {
+                newest_first: true,
+                ..
+            }
+        );
+        let first = if is_back { Key::MAX } else { 0 };
         Self {
             mode,
             filter,
-            cursor: Key::from_str_radix(cursor, 16).unwrap_or(0),
+            cursor: Key::from_str_radix(cursor, 16).unwrap_or(first),
             limit: limit.max(1),
             items: 0,
             read: 0,
@@ -84,6 +93,17 @@ impl Listing {
             left: 0,
             waiting: 0,
         }
+    }
+
+    /// It goes from the newest to the oldest: what is below the cursor comes next.
+    const fn is_back(&self) -> bool {
+        matches!(
+            self.mode,
+            Mode::Messages {
+                newest_first: true,
+                ..
+            }
+        )
     }
 
     pub fn is_done(&self) -> bool {
@@ -105,14 +125,20 @@ impl Listing {
                 statuses,
                 from_ms,
                 to_ms,
+                newest_first,
             } => {
-                let (statuses, from_ms, to_ms) = (*statuses, *from_ms, *to_ms);
+                let (statuses, times) = (*statuses, *from_ms..*to_ms);
+                let newest_first = *newest_first;
                 let room = left.min(self.room());
-                self.scan(shard, room, looks, |state, accepted_ms| {
+                let fits = |state, accepted_ms| {
                     let bit = 1_u32 << status_of_state(state);
-                    (statuses == 0 || statuses & bit != 0)
-                        && (from_ms..to_ms).contains(&accepted_ms)
-                });
+                    (statuses == 0 || statuses & bit != 0) && times.contains(&accepted_ms)
+                };
+                if newest_first {
+                    self.scan_back(shard, room, looks, fits);
+                } else {
+                    self.scan(shard, room, looks, fits);
+                }
             }
             Mode::DeadLetters | Mode::Replay | Mode::Purge => self.scan_dead(shard, left, looks),
             Mode::Erase => self.scan_records(shard, left, looks),
@@ -163,6 +189,43 @@ impl Listing {
                 }
             }
             self.cursor = batches::key(number + 1, 0);
+        }
+        self.at_end = true;
+    }
+
+    /// The same from the newest message before the cursor back.
+    fn scan_back(
+        &mut self,
+        shard: &Shard,
+        room: usize,
+        looks: &mut Vec<Look>,
+        fits: impl Fn(u8, u64) -> bool,
+    ) {
+        let (mut cells, mut found) = (0, 0);
+        let last = batches::batch_of(self.cursor);
+        for number in shard.batches.numbers_back_from(last) {
+            let Some(batch) = shard.batches.get(number) else {
+                continue;
+            };
+            let end = if number == last {
+                batch.len().min(batches::index_of(self.cursor).into())
+            } else {
+                batch.len()
+            };
+            for index in (0..end).rev() {
+                let key = batches::key(number, index as u16);
+                if found == room || cells >= CELLS_PER_STEP {
+                    self.cursor = key + 1;
+                    return;
+                }
+                cells += 1;
+                let state = batch.state(index as u16);
+                if state != batches::GONE && fits(state, batch.accepted_ms) {
+                    looks.push(Look::Message(key));
+                    found += 1;
+                }
+            }
+            self.cursor = batches::key(number, 0);
         }
         self.at_end = true;
     }
@@ -248,7 +311,7 @@ impl Listing {
     fn cut(&mut self, last: Key) {
         if self.waiting > 0 {
             (self.at_end, self.cut) = (false, true);
-            self.cursor = last + 1;
+            self.cursor = if self.is_back() { last } else { last + 1 };
         }
     }
 
@@ -274,6 +337,7 @@ impl Listing {
         }
         let done = redact_record(bytes, &indexes).is_ok_and(|value| shard.rewrite(first, value));
         if done {
+            shard.forget_callbacks(record.batch(), &indexes);
             self.changed += indexes.len();
         } else {
             // Changed by another in this exchange: whoever erases asks again.

@@ -159,7 +159,8 @@ impl Shard {
         };
         let (number, index) = (batches::batch_of(key), batches::index_of(key));
         let batch = self.batches.get_mut(number)?;
-        if batch.state(index) == batches::GONE {
+        // The first message of a record may be gone and the record be kept.
+        if matches!(look, Look::Message(_)) && batch.state(index) == batches::GONE {
             return None;
         }
         let place = batch.record_of(index);

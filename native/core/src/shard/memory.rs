@@ -17,7 +17,8 @@ impl Shard {
         let timers = self.timers.memory_bytes();
         let keys = self.idempotency.table.memory_bytes();
         let batches = batches_bytes(&self.batches);
-        size_of::<Self>() + batches + queues + extras + timers + ended + dead + keys
+        let events = self.events.memory_bytes();
+        size_of::<Self>() + batches + queues + extras + timers + ended + dead + keys + events
     }
 }
 

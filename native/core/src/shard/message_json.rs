@@ -1,8 +1,8 @@
 //! A stored message as an operator sees it.
 
 use super::batches::{
-    self, CANCELLED, DEAD, DELIVERED, EXPIRED, FAILED, GIVEN_UP, IN_FLIGHT, SCHEDULED, SENT, TIMED,
-    UNDELIVERED, WAITING,
+    self, CANCELLED, DEAD, DELIVERED, EXPIRED, FAILED, GIVEN_UP, IN_FLIGHT, Key, SCHEDULED, SENT,
+    TIMED, UNDELIVERED, WAITING,
 };
 use super::lookup::Message;
 use super::{REASON_DEAD_IN_DOUBT, Shard};
@@ -47,6 +47,14 @@ pub struct View {
     pub ended_ms: Option<u64>,
     pub code: Option<u32>,
     pub doubtful: bool,
+}
+
+/// The part of it that an event of the message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub status: u8,
+    pub attempts: u32,
+    pub code: Option<u32>,
 }
 
 /// The status that clients know a state by.
@@ -99,11 +107,10 @@ impl Message {
 }
 
 impl Shard {
-    pub(super) fn view(&self, message: &Message) -> View {
-        let key = message.key;
+    /// Status, attempts and code of a message: what its clients and its events say.
+    pub(super) fn standing(&self, key: Key) -> Standing {
         let state = self.state_of(key);
         let extra = self.extras.get(&key).copied().unwrap_or_default();
-        let has_ended = !matches!(state, WAITING | TIMED | SCHEDULED | IN_FLIGHT);
         let detail = u32::try_from(extra.detail).ok().filter(|&code| code > 0);
         let attempts = match state {
             IN_FLIGHT => extra.attempts + 1,
@@ -119,6 +126,23 @@ impl Shard {
             EXPIRED => Some(Code::ValidityOver.number()),
             _ => None,
         };
+        Standing {
+            status: status_of_state(state),
+            attempts,
+            code,
+        }
+    }
+
+    pub(super) fn view(&self, message: &Message) -> View {
+        let key = message.key;
+        let state = self.state_of(key);
+        let extra = self.extras.get(&key).copied().unwrap_or_default();
+        let has_ended = !matches!(state, WAITING | TIMED | SCHEDULED | IN_FLIGHT);
+        let Standing {
+            status,
+            attempts,
+            code,
+        } = self.standing(key);
         let ended_ms = if state == DEAD {
             Some(extra.detail)
         } else {
@@ -126,7 +150,7 @@ impl Shard {
             batch.map(|batch| batch.ended_at_ms(batches::index_of(key)))
         };
         View {
-            status: status_of_state(state),
+            status,
             attempts,
             due_ms: match state {
                 TIMED => Some(extra.detail),

@@ -1,7 +1,7 @@
 //! Requests about messages: those of operators, and the receipts of gateways.
 
 use super::batches::{self, DELIVERED, FAILED, SENT, UNDELIVERED};
-use super::jobs::{Answer, Job, Task};
+use super::jobs::{Answer, Job, Redacting, Task};
 use super::listing::{Filter, Listing, Mode};
 use super::trace::Trace;
 use super::{Extra, Fatal, OUTCOME_UNDELIVERED, REASON_FAILED, REASON_UNDELIVERED, Shard};
@@ -49,6 +49,12 @@ impl Shard {
                     Task::Redact(<_>::default()),
                 )
             }
+            InputOp::Forget => {
+                let asked = decode_redact(input)?;
+                let keys = vec![self.key_of(&asked.id)];
+                let redacting = Redacting::to_forget();
+                Job::new(answer, &bytes(asked.tenant), keys, Task::Redact(redacting))
+            }
             InputOp::List => {
                 let asked = decode_list(input)?;
                 let filter = Filter {
@@ -60,6 +66,7 @@ impl Shard {
                     statuses: asked.statuses,
                     from_ms: asked.from_ms,
                     to_ms: asked.to_ms,
+                    newest_first: asked.newest_first,
                 };
                 listing(mode, filter, asked.cursor, asked.limit)
             }
@@ -199,6 +206,7 @@ impl Shard {
             batch.dirty = true;
             self.checkpoint.dirty.push(number);
         }
+        self.note_status_if_asked(key);
         true
     }
 }

@@ -14,6 +14,7 @@ mod admission;
 mod batches;
 mod cache;
 mod check;
+mod check_gateways;
 mod checkpoint;
 mod connection;
 mod dead;
@@ -23,11 +24,15 @@ mod emit;
 mod end;
 mod entities;
 mod estimate;
+mod events;
 mod expiry;
 mod explain;
+mod gateway;
+mod gateway_ops;
 mod idempotency;
 mod jobs;
 mod keys;
+mod lane;
 mod listing;
 mod lookup;
 mod memory;
@@ -42,6 +47,7 @@ mod settle;
 mod shuffle;
 mod slowed;
 mod step;
+mod subscription;
 mod timers;
 mod trace;
 
@@ -59,6 +65,8 @@ use connection::{Connection, InFlight};
 use dead::Dead;
 use destination::{Destination, NameHash, NameMap};
 use end::Ended;
+use events::Events;
+use gateway::Gateways;
 use idempotency::Idempotency;
 use jobs::Jobs;
 use pool::Pools;
@@ -72,6 +80,8 @@ pub use crate::exchange::ExchangeError;
 pub use check::MessageState;
 #[doc(hidden)]
 pub use checkpoint::Bounds;
+#[doc(hidden)]
+pub use events::EventBounds;
 
 /// Settled by an older daemon: attemptsMax reached, or in doubt at an `onDoubt: fail` destination.
 pub const OUTCOME_GIVEN_UP: u8 = 19;
@@ -80,6 +90,8 @@ pub const OUTCOME_CANCELLED: u8 = 21;
 /// A dead letter was purged, or dropped because there were too many.
 pub const OUTCOME_PURGED: u8 = 23;
 pub const OUTCOME_UNDELIVERED: u8 = 24;
+/// It had ended and is no longer known.
+pub const OUTCOME_FORGOTTEN: u8 = 25;
 pub const REASON_RETRY: u8 = 2;
 pub const REASON_THROTTLED: u8 = 4;
 pub const REASON_NOT_ATTEMPTED: u8 = 5;
@@ -87,6 +99,8 @@ pub const REASON_DISCONNECT: u8 = 16;
 pub const REASON_LEASE_END: u8 = 17;
 pub const REASON_RESTART: u8 = 18;
 pub const REASON_REPLAYED: u8 = 19;
+/// It was scheduled and is due; only of messages with a callback.
+pub const REASON_DUE: u8 = 20;
 /// It became a dead letter: every attempt failed, or it is in doubt where nothing is sent twice.
 /// The entry's time is when.
 pub const REASON_DEAD_ATTEMPTS: u8 = 32;
@@ -311,6 +325,7 @@ pub struct Shard {
     /// By `tenant/sender`.
     senders: NameMap<SenderConfig>,
     pools: Pools,
+    gateways: Gateways,
     destinations: Vec<Destination>,
     destination_names: NameMap<u32>,
     connections: FxHashMap<u32, Connection>,
@@ -328,6 +343,7 @@ pub struct Shard {
     /// Ends of validity of dead letters that were replayed; other timers of theirs are old.
     replayed: FxHashMap<Key, Timer>,
     idempotency: Idempotency,
+    events: Events,
     jobs: Jobs,
     /// Bytes of the bodies of all messages that have not ended.
     live_bytes: u64,
@@ -380,6 +396,8 @@ pub struct Shard {
     died: Vec<Return>,
     /// In doubt at recovery and back in their queues; journaled by the first step.
     in_doubt: Vec<Return>,
+    /// Scheduled messages with a callback that recovery found due; journaled by the first step.
+    due_at_restart: Vec<Key>,
     /// Records that this exchange wrote anew, by their first message.
     rewritten: Vec<Key>,
     log_scratch: Vec<u8>,
@@ -391,7 +409,7 @@ pub struct Shard {
 }
 
 /// Where each outcome keeps its keys in `settled`.
-const OUTCOMES: usize = 7;
+const OUTCOMES: usize = 8;
 const SETTLED_OUTCOMES: [u8; OUTCOMES] = [
     0,
     1,
@@ -400,6 +418,7 @@ const SETTLED_OUTCOMES: [u8; OUTCOMES] = [
     OUTCOME_CANCELLED,
     OUTCOME_PURGED,
     OUTCOME_UNDELIVERED,
+    OUTCOME_FORGOTTEN,
 ];
 
 /// A record that `emit` needs.
@@ -409,6 +428,8 @@ enum Want {
     Batch(Key),
     /// The log record of that sequence.
     Log(u64),
+    /// The events record of that sequence.
+    Events(u64),
 }
 
 impl Shard {
@@ -437,6 +458,7 @@ impl Shard {
             tenants: NameMap::with_hasher(names),
             senders: NameMap::with_hasher(names),
             pools: Pools::new(names, now_us),
+            gateways: Gateways::new(names, now_us),
             destinations: Vec::new(),
             destination_names: NameMap::with_hasher(names),
             connections: FxHashMap::default(),
@@ -449,6 +471,7 @@ impl Shard {
             dead: BTreeMap::new(),
             replayed: FxHashMap::default(),
             idempotency: Idempotency::default(),
+            events: Events::default(),
             jobs: Jobs::default(),
             live_bytes: 0,
             wakes: BinaryHeap::new(),
@@ -487,6 +510,7 @@ impl Shard {
             more: false,
             died: Vec::new(),
             in_doubt: Vec::new(),
+            due_at_restart: Vec::new(),
             rewritten: Vec::new(),
             log_scratch: Vec::new(),
             publish_items: Vec::new(),
@@ -503,6 +527,7 @@ impl Shard {
     pub fn with_bounds(options: Options, bounds: Bounds) -> Self {
         Self {
             cache: Cache::new(bounds.cache_bytes),
+            events: Events::with_bounds(bounds.events),
             bounds,
             ..Self::new(options)
         }

@@ -5,6 +5,7 @@ use super::batches::{
     self, Batch, Cells, IN_FLIGHT, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, WAITING,
 };
 use super::destination::{Owner, QueueOf};
+use super::message_json::status_of_state;
 use super::timers::{Kind, Timer};
 use super::{OpenBatch, Shard};
 use crate::client_frame::{FrameError, PublishItem, PublishOptions, append_body, decode_publish};
@@ -292,6 +293,9 @@ impl Shard {
                 });
             }
         }
+        if options.callback.is_some() && !self.events.has_room() {
+            return Err(NotTaken::full(Code::Overloaded));
+        }
         let sender = item.sender(frame).unwrap_or_default();
         let mut plan = self.plan(place, tenant, sender, &options)?;
         plan.stored.key_hash = hash;
@@ -325,6 +329,12 @@ impl Shard {
             .put(index, state | flags | judged, cost, body_bytes);
         self.count_in(place, tenant_node, queue, open.cells.body_bytes(index));
         self.queue_with_options(place, queue, key, &plan.stored);
+        if options.callback.is_some() {
+            open.cells.set_callback(index);
+            let id = MessageId::new(open.hash, self.options.shard, open.number, index);
+            let status = status_of_state(state);
+            self.note_accepted_status(id, place, (frame, item, own), &options, status);
+        }
         Ok(Taken::Queued)
     }
 

@@ -28,6 +28,8 @@ pub struct Overlay {
     through: u64,
     first_log: Option<u64>,
     last_log: u64,
+    /// No sequence of an events record at or above it was used.
+    events_ceiling: u64,
     /// Bytes of log records that are replayed, and of older ones that are kept for traces.
     log_bytes: u64,
     kept_log_bytes: u64,
@@ -63,10 +65,28 @@ impl BatchOverlay {
     }
 }
 
+/// How states and log left a message that has not ended.
+#[derive(Clone, Copy)]
+struct Was {
+    state: u8,
+    extra: Extra,
+    has_callback: bool,
+    /// It was to be sent later, and is not known to have been due.
+    scheduled: bool,
+}
+
 /// In the flags of a stored dead letter: it died in doubt.
 pub const DEAD_IN_DOUBT: u8 = 0x80;
 
 impl BatchOverlay {
+    /// Whether a message that was to be sent later was never due, as far as is known.
+    fn is_as_accepted(&self, index: u16, state: u8) -> bool {
+        match self.as_of {
+            Some(_) => state == SCHEDULED,
+            None => state == WAITING && !self.extras.contains_key(&index),
+        }
+    }
+
     fn end(&mut self, index: u16, at_ms: u64) {
         self.ends.insert(index, at_ms);
         self.ended_ms = self.ended_ms.max(at_ms);
@@ -150,6 +170,11 @@ impl Overlay {
             for key in runs.flat_map(record::Run::keys) {
                 if let Some((overlay, index)) = self.touch(key, sequence) {
                     let before = *overlay.state_mut(index);
+                    if state == GONE {
+                        *overlay.state_mut(index) = GONE;
+                        overlay.extras.remove(&index);
+                        continue;
+                    }
                     if finality(state) <= finality(before) {
                         continue;
                     }
@@ -201,6 +226,7 @@ fn named(error: Fatal, key: &record::Key) -> Fatal {
         record::Key::Mark(mark) => format!("the meta record {mark:?}"),
         record::Key::State { batch } => format!("the state record of batch {batch}"),
         record::Key::Log { sequence } => format!("the log record {sequence}"),
+        record::Key::Events { sequence } => format!("the events record {sequence}"),
         record::Key::Keys { batch, .. } => format!("the keys record of batch {batch}"),
         record::Key::Batch { batch, first_index } => {
             format!("the batch record of batch {batch}, messages from {first_index} on,")
@@ -284,6 +310,10 @@ impl Shard {
             record::Key::Mark(Mark::Through) => {
                 overlay.through = parse_mark(value, Mark::Through)?;
             }
+            record::Key::Mark(Mark::Events) => {
+                overlay.events_ceiling = parse_mark(value, Mark::Events)?;
+            }
+            record::Key::Events { sequence } => self.events.recover(sequence, value)?,
             record::Key::State { batch } => overlay.state(batch, value)?,
             record::Key::Log { sequence } => overlay.log(sequence, value)?,
             record::Key::Batch { batch, first_index } => {
@@ -344,6 +374,11 @@ impl Shard {
             let key = batches::key(number, index);
             slot.body_bytes_max = slot.body_bytes_max.max(message.body.len() as u32);
             let batch = self.batches.get_mut(number).expect("just made");
+            let options = message.options();
+            let has_callback = state != GONE && !options.callback.is_empty();
+            if has_callback {
+                batch.set_callback(index);
+            }
             if !batches::is_live(state) {
                 batch.put_cell(index, GONE, 1, 0);
                 if state == GONE {
@@ -360,10 +395,17 @@ impl Shard {
             }
             slot.live += 1;
             batch.live += 1;
-            let options = message.options();
             batch.put_cell(index, state, options.cost, message.body.len());
             let place = places[usize::from(message.destination)];
-            self.recover_message(key, place, &message, state, extra)?;
+            let known = known.as_deref();
+            let was = Was {
+                state,
+                extra,
+                has_callback,
+                scheduled: options.at_ms > 0
+                    && known.is_none_or(|known| known.is_as_accepted(index, state)),
+            };
+            self.recover_message(key, place, &message, was)?;
         }
         let stored = known.as_ref().is_some_and(|known| known.as_of.is_some());
         let changed = known.as_ref().is_some_and(|known| known.changed);
@@ -403,12 +445,13 @@ impl Shard {
         key: Key,
         place: u32,
         message: &BatchMessage<'_>,
-        state: u8,
-        extra: Extra,
+        was: Was,
     ) -> Result<(), Fatal> {
         let (tenant, sender) = names_of(message.body)?;
         let fields = &self.destinations[place as usize].fields;
-        let mut extra = extra;
+        let Was {
+            state, mut extra, ..
+        } = was;
         if state == DEAD {
             let in_doubt = extra.flags & DEAD_IN_DOUBT != 0;
             extra.flags &= !DEAD_IN_DOUBT;
@@ -454,7 +497,10 @@ impl Shard {
             batch.set_flag(batches::index_of(key), OWN_EXPIRY);
             options.expires_ms = 0;
         }
-        self.recover_queued(key, place, queue, state, extra, &options);
+        self.recover_queued(key, place, queue, Was { extra, ..was }, &options);
+        if was.has_callback && was.scheduled && self.state_of(key) == WAITING {
+            self.due_at_restart.push(key);
+        }
         Ok(())
     }
 
@@ -463,10 +509,12 @@ impl Shard {
         key: Key,
         place: u32,
         queue: NodeId,
-        state: u8,
-        mut extra: Extra,
+        was: Was,
         options: &MessageOptions<'_>,
     ) {
+        let Was {
+            state, mut extra, ..
+        } = was;
         let (number, index) = (batches::batch_of(key), batches::index_of(key));
         let now_ms = self.now_us / 1000;
         self.counters.waiting += 1;
@@ -479,6 +527,8 @@ impl Shard {
         // Only a message that was never due is scheduled.
         let scheduled =
             matches!(state, WAITING | SCHEDULED) && options.at_ms > now_ms && extra.is_empty();
+        // That it was due was told.
+        let scheduled = scheduled && (was.scheduled || !was.has_callback);
         batch.set_state(
             index,
             match (timed, scheduled) {
@@ -550,6 +600,7 @@ impl Shard {
                 overlay.ceiling
             )));
         }
+        self.events.recover_finish(overlay.events_ceiling)?;
         self.next_batch = overlay.ceiling.max(1);
         self.ceiling = self.next_batch + super::BATCH_RESERVE;
         self.ceiling_changed = true;

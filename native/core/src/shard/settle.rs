@@ -191,6 +191,9 @@ impl Shard {
                 destination.tree.rest(slot.queue, until_us, self.now_us);
             }
             _ => {
+                if slot.lane != 0 {
+                    return self.throttle_gateway(slot, until_us);
+                }
                 let has_rate = destination.fields.rate_per_sec.is_some();
                 if let Some(consumer) = destination.consumer_mut(connection, slot.subscription) {
                     let was_resting = consumer.rest_until_us > self.now_us;
@@ -231,8 +234,16 @@ impl Shard {
         destination
             .tree
             .settle(slot.queue, slot.charge, held_us, self.now_us);
-        destination.in_flight -= 1;
+        self.landed(slot);
+    }
+
+    /// The delivery is no longer in flight.
+    fn landed(&mut self, slot: &InFlight) {
+        self.destinations[slot.destination as usize].in_flight -= 1;
         self.counters.in_flight -= 1;
+        if slot.lane != 0 {
+            self.landed_at_gateway(slot);
+        }
     }
 
     fn refund(&mut self, slot: &InFlight) {
@@ -240,8 +251,7 @@ impl Shard {
         destination
             .tree
             .refund(slot.queue, slot.charge, self.now_us);
-        destination.in_flight -= 1;
-        self.counters.in_flight -= 1;
+        self.landed(slot);
     }
 
     /// The message goes back to its place or into a timer, or its life ends here.
@@ -288,6 +298,7 @@ impl Shard {
             self.extras.insert(key, extra);
         }
         self.set_state(key, if due_ms > 0 { TIMED } else { WAITING });
+        self.note_status_if_asked(key);
         if due_ms > 0 {
             let destination = &mut self.destinations[place as usize];
             destination.tree.hold(queue);

@@ -1,18 +1,18 @@
 //! One exchange: input in, state changed, journal and wants out.
 
 use super::batches;
-use super::connection::{Connection, SubscriptionRef};
-use super::destination::Consumer;
+use super::connection::Connection;
 use super::{CALL, Fatal, SETTLED_OUTCOMES, Shard, StepOutput, Want};
-use crate::client_frame::{self, decode_credit, decode_subscribe, frame_kind_and_id};
-use crate::daemon_frame::write_ok;
+use crate::client_frame::{self, frame_kind_and_id};
 use crate::error::Code;
 use crate::exchange::{
     InputEntry, InputOp, InputReader, decode_call, decode_connect, decode_disk_full,
+    decode_events_taken,
 };
 use crate::limits;
 use crate::record::{
-    JournalWriter, LogEntries, Mark, Settled, batch_key, log_key, write_log_record, write_mark,
+    JournalWriter, LogEntries, Mark, Settled, batch_key, events_key, log_key, write_log_record,
+    write_mark,
 };
 use std::cmp::Reverse;
 
@@ -51,6 +51,7 @@ impl Shard {
         self.ask_lookups();
         self.more |= !self.listed.is_empty();
         self.write_log();
+        self.write_events();
         self.write_checkpoint();
         self.forget_keys();
         self.write_ceiling();
@@ -68,6 +69,7 @@ impl Shard {
                 .flat_map(|want| match *want {
                     Want::Batch(key) => batch_key(batches::batch_of(key), batches::index_of(key)),
                     Want::Log(sequence) => log_key(sequence),
+                    Want::Events(sequence) => events_key(sequence),
                 })
                 .collect(),
         })
@@ -105,16 +107,23 @@ impl Shard {
         self.wants.clear();
         self.provided.clear();
         self.effects_ready = false;
+        self.events.begin(committed);
         for back in std::mem::take(&mut self.died) {
             // What was decided is in the next state record too.
             self.set_state(back.key, batches::DEAD);
             self.returns.push(back);
+            self.note_status_if_asked(back.key);
         }
         self.drop_dead();
         self.forget_hours();
         for back in std::mem::take(&mut self.in_doubt) {
             self.set_state(back.key, batches::WAITING);
             self.returns.push(back);
+            self.note_status_if_asked(back.key);
+        }
+        for key in std::mem::take(&mut self.due_at_restart) {
+            self.set_state(key, batches::WAITING);
+            self.note_due(key);
         }
     }
 
@@ -142,7 +151,9 @@ impl Shard {
                 self.reply_json(connection, r#"{"ok":true}"#);
             }
             InputOp::InUse => self.in_use_entry(connection, entry.bytes)?,
+            InputOp::GatewayUp => self.gateway_up_entry(connection, entry.bytes)?,
             InputOp::DiskFull => self.disk_full = decode_disk_full(entry.bytes)?,
+            InputOp::EventsTaken => self.events.take(decode_events_taken(entry.bytes)?),
             InputOp::Call => self.call(connection, entry.bytes)?,
             InputOp::Find
             | InputOp::List
@@ -151,7 +162,8 @@ impl Shard {
             | InputOp::Replay
             | InputOp::Purge
             | InputOp::Redact
-            | InputOp::Erase => self.message_entry(entry.op, connection, entry.bytes)?,
+            | InputOp::Erase
+            | InputOp::Forget => self.message_entry(entry.op, connection, entry.bytes)?,
         }
         Ok(())
     }
@@ -208,138 +220,6 @@ impl Shard {
                 let code = Code::UnknownKind.number();
                 self.reply_error(connection, id, code, &message, None, None);
             }
-        }
-    }
-
-    fn subscribe(&mut self, connection: u32, frame: &[u8]) {
-        let request = match decode_subscribe(frame) {
-            Ok(request) => request,
-            Err(error) => return self.reply_frame_error(connection, &error),
-        };
-        let place = self
-            .destination_names
-            .get(request.destination.as_bytes())
-            .copied()
-            .filter(|&place| self.destinations[place as usize].exists);
-        let client = self
-            .connections
-            .get_mut(&connection)
-            .expect("checked by `frame`");
-        let refusal = match place {
-            None => Some((
-                Code::UnknownDestination,
-                format!("there is no destination \"{}\"", request.destination),
-            )),
-            Some(_) if client.subscription(request.subscription).is_some() => Some((
-                Code::SubscriptionInUse,
-                format!("subscription {} is in use", request.subscription),
-            )),
-            Some(_) if client.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_CONNECTION => {
-                Some((
-                    Code::TooManySubscriptions,
-                    format!(
-                        "a connection has at most {} subscriptions",
-                        limits::SUBSCRIPTIONS_PER_CONNECTION
-                    ),
-                ))
-            }
-            Some(place)
-                if self.destinations[place as usize].consumers.len()
-                    >= limits::SUBSCRIPTIONS_PER_DESTINATION =>
-            {
-                Some((
-                    Code::TooManySubscriptions,
-                    format!(
-                        "a destination has at most {} subscriptions",
-                        limits::SUBSCRIPTIONS_PER_DESTINATION
-                    ),
-                ))
-            }
-            Some(_) if request.credit > limits::CREDIT_MAX => Some((
-                Code::CreditTooLarge,
-                format!("credit {} is above {}", request.credit, limits::CREDIT_MAX),
-            )),
-            Some(_) => None,
-        };
-        if let Some((code, message)) = refusal {
-            return self.reply_error(connection, request.id, code.number(), &message, None, None);
-        }
-        let place = place.expect("an unknown destination was refused");
-        client.subscriptions.push(SubscriptionRef {
-            number: request.subscription,
-            destination: place,
-        });
-        let parked = client.parked;
-        self.destinations[place as usize].consumers.push(Consumer {
-            connection,
-            number: request.subscription,
-            credit: request.credit,
-            parked,
-            rest_until_us: 0,
-            slowed: None,
-            late: false,
-            last_served: 0,
-            frame: batches::NONE,
-            frame_exchange: 0,
-        });
-        self.list(place);
-        if request.id > 0 {
-            self.reply(connection, |out| write_ok(out, request.id));
-        }
-    }
-
-    fn credit(&mut self, connection: u32, frame: &[u8]) {
-        let request = match decode_credit(frame) {
-            Ok(request) => request,
-            Err(error) => return self.reply_frame_error(connection, &error),
-        };
-        let Some(subscription) = self
-            .connections
-            .get(&connection)
-            .and_then(|client| client.subscription(request.subscription))
-        else {
-            return self.reply_unknown_subscription(connection, request.id, request.subscription);
-        };
-        let consumer = self.destinations[subscription.destination as usize]
-            .consumer_mut(connection, subscription.number)
-            .expect("a subscription has its consumer");
-        let credit = consumer.credit.saturating_add(request.add);
-        if credit > limits::CREDIT_MAX {
-            let message = format!(
-                "credit {} + {} is above {}",
-                consumer.credit,
-                request.add,
-                limits::CREDIT_MAX
-            );
-            let code = Code::CreditTooLarge.number();
-            return self.reply_error(connection, request.id, code, &message, None, None);
-        }
-        consumer.credit = credit;
-        self.list(subscription.destination);
-        if request.id > 0 {
-            self.reply(connection, |out| write_ok(out, request.id));
-        }
-    }
-
-    pub(super) fn reply_unknown_subscription(&mut self, connection: u32, id: u32, number: u32) {
-        let message = format!("this connection has no subscription {number}");
-        let code = Code::UnknownSubscription.number();
-        self.reply_error(connection, id, code, &message, None, None);
-    }
-
-    fn set_parked(&mut self, connection: u32, parked: bool) {
-        let Some(client) = self.connections.get_mut(&connection) else {
-            return;
-        };
-        client.parked = parked;
-        for subscription in client.subscriptions.clone() {
-            let consumers = &mut self.destinations[subscription.destination as usize].consumers;
-            for consumer in consumers {
-                if consumer.connection == connection {
-                    consumer.parked = parked;
-                }
-            }
-            self.list(subscription.destination);
         }
     }
 
@@ -406,7 +286,8 @@ impl Shard {
         let has_work = self.more
             || self.checkpoint.has_work()
             || self.jobs.is_working()
-            || self.idempotency.is_working();
+            || self.idempotency.is_working()
+            || self.events.has_work();
         if has_work {
             return 0;
         }

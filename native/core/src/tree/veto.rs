@@ -12,9 +12,32 @@ impl Tree {
     pub fn pick_where(
         &mut self,
         now_us: u64,
-        mut veto: impl FnMut(NodeId, u32) -> Option<u64>,
+        veto: impl FnMut(NodeId, u32) -> Option<u64>,
     ) -> Option<Picked> {
         let now_us = self.advance(now_us);
+        self.find_where(now_us, veto)?;
+        Some(self.take(now_us))
+    }
+
+    /// Cost of the message that `pick_where` would take now.
+    pub fn next_cost(
+        &mut self,
+        now_us: u64,
+        veto: impl FnMut(NodeId, u32) -> Option<u64>,
+    ) -> Option<u32> {
+        let now_us = self.advance(now_us);
+        if self.dear == 0 {
+            return self.can_pick().then_some(1);
+        }
+        let queue = self.find_where(now_us, veto)?;
+        Some(self.head_cost(queue))
+    }
+
+    fn find_where(
+        &mut self,
+        now_us: u64,
+        mut veto: impl FnMut(NodeId, u32) -> Option<u64>,
+    ) -> Option<NodeId> {
         self.wake(now_us);
         while self.nodes[ROOT as usize].eligible {
             let queue = self.descend::<false>();
@@ -27,7 +50,7 @@ impl Tree {
                 self.rest(queue, until_us.max(now_us + 1), now_us);
                 continue;
             }
-            return Some(self.take(now_us));
+            return Some(queue);
         }
         None
     }

@@ -15,6 +15,7 @@ pub struct Options {
     pub at_ms: Option<u64>,
     pub ttl_ms: Option<u64>,
     pub callback: bool,
+    pub callback_events: Option<u32>,
     pub order: Option<usize>,
     pub tag: bool,
 }
@@ -86,6 +87,9 @@ fn options(out: &mut Vec<u8>, options: &Options) {
     }
     if options.callback {
         pair(out, "cb", &|out| write_str(out, CALLBACK));
+    }
+    if let Some(mask) = options.callback_events {
+        pair(out, "ce", &|out| write_uint(out, mask.into()));
     }
     if let Some(order) = options.order {
         pair(out, "o", &|out| write_str(out, &order_name(order)));
@@ -189,6 +193,7 @@ pub fn find(id: MessageId, tenant: Option<usize>, trace: bool) -> Vec<u8> {
     out
 }
 
+/// Redact and forget.
 pub fn redact(id: MessageId, tenant: Option<usize>) -> Vec<u8> {
     let mut out = Vec::new();
     write_array_len(&mut out, 2);
@@ -246,9 +251,10 @@ pub fn list(
     times: (u64, u64),
     cursor: &str,
     limit: u32,
+    newest_first: Option<bool>,
 ) -> Vec<u8> {
     let mut out = Vec::new();
-    write_array_len(&mut out, 7);
+    write_array_len(&mut out, 7 + usize::from(newest_first.is_some()));
     name_or_nil(&mut out, filter.destination.map(destination_name));
     name_or_nil(&mut out, filter.tenant.map(tenant_name));
     write_uint(&mut out, statuses.into());
@@ -256,6 +262,9 @@ pub fn list(
     write_uint(&mut out, times.1);
     write_str(&mut out, cursor);
     write_uint(&mut out, limit.into());
+    if let Some(newest_first) = newest_first {
+        write_bool(&mut out, newest_first);
+    }
     out
 }
 

@@ -73,9 +73,16 @@ impl World {
             self.now_ms - 2_000
         };
         let before = self.states();
-        let listed = self.pages(InputOp::List, |cursor| {
-            frames::list(&filter, statuses, (from_ms, to_ms), cursor, limit)
+        let newest_first = *self
+            .random
+            .choose(&[None, Some(false), Some(true), Some(true)]);
+        let mut listed = self.pages(InputOp::List, |cursor| {
+            let times = (from_ms, to_ms);
+            frames::list(&filter, statuses, times, cursor, limit, newest_first)
         });
+        if newest_first == Some(true) {
+            listed.reverse();
+        }
         if before == self.states() {
             let fits = |key: &Key| {
                 let message = &self.model.messages[key];
@@ -113,6 +120,28 @@ impl World {
             })
             .collect();
         assert_eq!(listed, expected, "{what}");
+    }
+
+    /// Everything that was not told yet is.
+    pub(super) fn tell_all(&mut self) {
+        while self.pages.range(vec![6]..vec![7]).count() > 0 {
+            let mut entries = Vec::new();
+            if let Some((&last, _)) = self.ledger.last_key_value() {
+                self.taken = last;
+                let bytes = last.to_le_bytes().to_vec();
+                entries.push(quiet(InputOp::EventsTaken, 0, bytes));
+            }
+            self.exchange(entries);
+            while !self.pending.is_empty() {
+                self.commit();
+            }
+        }
+        if self.crash > 0 {
+            self.crash();
+            while !self.pending.is_empty() {
+                self.commit();
+            }
+        }
     }
 
     /// Everything leaves through gateways that send at once.

@@ -12,6 +12,8 @@ struct Journal {
     redacted: Vec<Key>,
     deleted: Vec<Key>,
     log: Option<Vec<u8>>,
+    /// Events of each message.
+    events: BTreeMap<Key, Vec<Event>>,
 }
 
 fn serial_of(body: &[u8]) -> Option<u64> {
@@ -38,6 +40,7 @@ impl Journal {
                         journal.record(first, value, known.contains_key(&first));
                     }
                     record::Key::Log { .. } => journal.log = Some(value.to_vec()),
+                    record::Key::Events { .. } => journal.events(value),
                     _ => {}
                 },
                 JournalEntry::Delete { key } => {
@@ -48,6 +51,16 @@ impl Journal {
             }
         }
         journal
+    }
+
+    fn events(&mut self, value: &[u8]) {
+        let record = EventsRecord::parse(value).expect("an events record");
+        for event in record.events() {
+            let place = event.id.place(&HASH_KEY).expect("our own id");
+            let key = message_key(place.batch, place.index);
+            let story = self.events.entry(key).or_default();
+            story.push((event.status, event.code, event.at_ms, event.attempts));
+        }
     }
 
     fn record(&mut self, first: Key, value: &[u8], again: bool) {
@@ -118,10 +131,25 @@ impl World {
             .filter(|effect| effect.op == 2)
             .map(|effect| effect.connection)
             .collect();
+        self.model.told = lengths(&self.model.stories);
         expected.returns.append(&mut self.model.restart);
+        self.model.tell_restart();
         self.model.trim_dead(&mut expected);
         for key in &journal.redacted {
             self.redacted(*key);
+        }
+        let forgotten = log.iter().flat_map(LogRecord::settled);
+        let forgotten: Vec<Key> = forgotten
+            .filter(|(outcome, _)| *outcome == 25)
+            .flat_map(|(_, runs)| runs.flat_map(record::Run::keys))
+            .collect();
+        for key in forgotten {
+            let asked = self.jobs.iter().any(|asked| {
+                matches!(asked.job, Job::Forget(of) if of == Some(key))
+                    && self.seen(Some(key), asked.tenant).is_some()
+            });
+            assert!(asked, "nobody asked to forget {key:x}");
+            self.model.forget(key, &mut expected);
         }
         for asked in std::mem::take(&mut self.jobs) {
             self.job(asked, &answers, &mut expected, &mut replies);
@@ -141,6 +169,7 @@ impl World {
         }
         self.deliveries(log.as_ref(), &effects);
         self.check_log(log.as_ref(), expected);
+        self.check_events(&journal, &effects);
         self.check_cancel_all();
         self.check_replies(&effects, replies);
         self.records(&journal);
@@ -152,6 +181,9 @@ impl World {
     }
 
     fn redacted(&mut self, key: Key) {
+        if self.model.gone.contains(&key) {
+            return;
+        }
         let message = self.model.message(key);
         if message.redacted {
             return;
@@ -160,7 +192,7 @@ impl World {
         message.redacted = true;
         let tenant = message.draft.tenant;
         let asked = self.jobs.iter().any(|asked| match &asked.job {
-            Job::Redact(of) => *of == Some(key),
+            Job::Redact(of) | Job::Forget(of) => *of == Some(key),
             Job::Erase(of) => *of == tenant,
             _ => false,
         });
@@ -279,6 +311,29 @@ impl World {
                     Some(message) => {
                         assert!(message.redacted, "answered and not redacted");
                         Reply::Json(r#"{"ok":true}"#.to_owned())
+                    }
+                }
+            }
+            Job::Forget(key) => {
+                let state = self
+                    .seen(*key, tenant)
+                    .map(|key| &self.model.messages[&key]);
+                let was_forgotten = expected
+                    .settled
+                    .iter()
+                    .any(|(outcome, of)| *outcome == 25 && Some(*of) == *key);
+                if !answers.contains(&asked.id) {
+                    assert!(self.exchange < asked.exchange + 4, "no answer to a forget");
+                    assert!(!was_forgotten, "forgotten and not answered");
+                    self.jobs.push(asked);
+                    return;
+                }
+                match state {
+                    None if was_forgotten => Reply::Json(r#"{"ok":true}"#.to_owned()),
+                    None => not_found(),
+                    Some(message) => {
+                        assert!(message.is_live(), "answered and not forgotten");
+                        Reply::Json(r#"{"error":"messageNotEnded"}"#.to_owned())
                     }
                 }
             }
@@ -615,7 +670,7 @@ impl World {
             let state = state_of_return(back.reason);
             self.model.message(back.key).history.push((now_ms, state));
         }
-        for (outcome, key) in &settled {
+        for (outcome, key) in settled.iter().filter(|(outcome, _)| *outcome != 25) {
             let state = state_of_outcome(*outcome);
             self.model.message(*key).history.push((now_ms, state));
         }
@@ -631,10 +686,32 @@ impl World {
         assert_eq!(settled, expected.settled, "what ended");
     }
 
+    /// The exchange stores what changed, message by message in order; what it tells was stored.
+    fn check_events(&mut self, journal: &Journal, effects: &wire::Effects<'_>) {
+        let model = &self.model;
+        let mut expected = BTreeMap::new();
+        for (key, story) in &model.stories {
+            let before = model.told.get(key).copied().unwrap_or(0);
+            if story.len() > before {
+                expected.insert(*key, story[before..].to_vec());
+            }
+        }
+        assert_eq!(journal.events, expected, "changes of status");
+        for effect in effects.entries.iter().filter(|effect| effect.op == 5) {
+            assert_eq!(effect.connection, 0);
+            let (sequence, content) = effect.bytes.split_at(8);
+            let sequence = u64::from_le_bytes(sequence.try_into().expect("8 bytes"));
+            self.telling.push((sequence, content.to_vec()));
+        }
+    }
+
     fn check_replies(&mut self, effects: &wire::Effects<'_>, replies: Vec<((u8, u32), Reply)>) {
         let mut got: BTreeMap<(u8, u32), VecDeque<&[u8]>> = BTreeMap::new();
         for effect in &effects.entries {
             if effect.op == 1 && wire::deliveries(effect.bytes).is_some() {
+                continue;
+            }
+            if effect.op == 5 {
                 continue;
             }
             let to = (effect.op, effect.connection);
@@ -768,6 +845,11 @@ impl World {
             counters[23]
         );
     }
+}
+
+fn lengths(stories: &BTreeMap<Key, Vec<Event>>) -> BTreeMap<Key, usize> {
+    let lengths = stories.iter().map(|(key, story)| (*key, story.len()));
+    lengths.collect()
 }
 
 fn check_trace(bytes: &[u8], text: &str, history: &[(u64, &'static str)]) {

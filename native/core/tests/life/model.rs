@@ -7,7 +7,7 @@ use super::frames::{
 use super::settings::{LEASE_MS, SENDERS, Settings};
 use fairlead_core::record::Return;
 use fairlead_core::shard::Memory;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub type Key = u64;
 
@@ -123,6 +123,9 @@ impl Message {
     }
 }
 
+/// A change of status as it is told: status, code, time, attempts.
+pub type Event = (u8, Option<u32>, u64, u32);
+
 /// A stored record.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -156,6 +159,14 @@ pub struct Model {
     /// Messages that came and that were forgotten since the start.
     pub accepted: u64,
     pub forgotten: u64,
+    /// Forgotten one by one, while their records are kept.
+    pub gone: BTreeSet<Key>,
+    /// What is told of each message with a callback, also of those that are forgotten; and how much of
+    /// that was there before this exchange.
+    pub stories: BTreeMap<Key, Vec<Event>>,
+    pub told: BTreeMap<Key, usize>,
+    /// Decided at recovery, told by the first step.
+    pub changed_at_restart: Vec<Key>,
 }
 
 impl Model {
@@ -173,6 +184,10 @@ impl Model {
             counts: BTreeMap::new(),
             accepted: 0,
             forgotten: 0,
+            gone: BTreeSet::new(),
+            stories: BTreeMap::new(),
+            told: BTreeMap::new(),
+            changed_at_restart: Vec::new(),
         }
     }
 
@@ -182,6 +197,26 @@ impl Model {
 
     pub fn message(&mut self, key: Key) -> &mut Message {
         self.messages.get_mut(&key).expect("a known message")
+    }
+
+    /// The message's status is another now.
+    fn tell(&mut self, key: Key) {
+        let now_ms = self.now_ms;
+        let message = &self.messages[&key];
+        if !message.draft.options.callback || message.redacted {
+            return;
+        }
+        let (status, attempts, _, _, code) = message.view();
+        let event = (status, code, now_ms, attempts);
+        self.stories.entry(key).or_default().push(event);
+        self.count("events");
+    }
+
+    /// What recovery decided is told with the first step.
+    pub fn tell_restart(&mut self) {
+        for key in std::mem::take(&mut self.changed_at_restart) {
+            self.tell(key);
+        }
     }
 
     /// When the validity ends, ms.
@@ -206,6 +241,7 @@ impl Model {
         self.now_ms = now_ms;
         self.out.clear();
         self.restart.clear();
+        self.changed_at_restart.clear();
         let keys: Vec<Key> = self.messages.keys().copied().collect();
         for key in keys {
             let message = self.messages.get_mut(&key).expect("listed");
@@ -226,6 +262,7 @@ impl Model {
                     message.state = if dies { DEAD } else { WAITING };
                     message.in_doubt = dies && in_doubt;
                     message.ended_ms = now_ms;
+                    self.changed_at_restart.push(key);
                     self.restart.push(Return {
                         key,
                         reason,
@@ -235,7 +272,13 @@ impl Model {
                     });
                 }
                 TIMED if message.due_ms <= now_ms => message.state = WAITING,
-                SCHEDULED if message.at_ms <= now_ms => message.state = WAITING,
+                SCHEDULED if message.at_ms <= now_ms => {
+                    message.state = WAITING;
+                    if message.draft.options.callback {
+                        self.changed_at_restart.push(key);
+                        self.restart.push(due(key, message.flags));
+                    }
+                }
                 _ => {}
             }
             let is_replayed = message.flags & REPLAYED != 0;
@@ -267,6 +310,9 @@ impl Model {
         message.state = state;
         (message.ended_ms, message.ended_here) = (now_ms, true);
         message.replayed_until = None;
+        if state != GIVEN_UP {
+            self.tell(key);
+        }
     }
 
     pub fn trim_dead(&mut self, expected: &mut Expected) {
@@ -318,6 +364,7 @@ impl Model {
             (message.state, message.ended_ms) = (DEAD, now_ms);
             message.in_doubt = in_doubt;
             expected.returns.push(back);
+            self.tell(key);
             self.count("died");
             return self.trim_dead(expected);
         }
@@ -335,6 +382,20 @@ impl Model {
         }
         message.state = if after_ms > 0 { TIMED } else { WAITING };
         expected.returns.push(back);
+        self.tell(key);
+    }
+
+    /// A message that has ended is forgotten before its record is.
+    pub fn forget(&mut self, key: Key, expected: &mut Expected) {
+        let message = self.messages.remove(&key).expect("a known message");
+        assert!(!message.is_live(), "forgotten before its end");
+        for record in self.records.values_mut() {
+            record.keys.retain(|other| *other != key);
+        }
+        self.gone.insert(key);
+        self.forgotten += 1;
+        expected.settled.push((25, key));
+        self.count("forgotten on request");
     }
 
     /// A dead letter goes back to its queue.
@@ -358,6 +419,7 @@ impl Model {
             due_ms: 0,
             flags: message.flags,
         });
+        self.tell(key);
         self.count("replayed");
     }
 
@@ -371,10 +433,17 @@ impl Model {
             let over = by_timer && self.expiry_ms(message) <= now_ms;
             let message = self.messages.get_mut(&key).expect("listed");
             match message.state {
-                SCHEDULED if message.at_ms <= now_ms => message.state = WAITING,
+                SCHEDULED if message.at_ms <= now_ms => {
+                    message.state = WAITING;
+                    if message.draft.options.callback {
+                        expected.returns.push(due(key, message.flags));
+                        self.tell(key);
+                    }
+                }
                 TIMED if message.due_ms <= now_ms => message.state = WAITING,
                 _ => {}
             }
+            let message = self.messages.get_mut(&key).expect("listed");
             if over && message.waits() {
                 self.count("expired by a timer");
                 self.settled(key, EXPIRED, 20, expected);
@@ -545,6 +614,10 @@ impl Model {
             "{key:x} came before"
         );
         assert!(self.known_serials.insert(draft.serial, key).is_none());
+        if options.callback {
+            self.stories.insert(key, vec![(1, None, now_ms, 0)]);
+        }
+        self.tell(key);
         self.accepted += 1;
         if let Some(name) = options.key {
             self.keys
@@ -589,6 +662,7 @@ impl Model {
         }
         let message = self.message(key);
         (message.state, message.dispatched_ms) = (IN_FLIGHT, now_ms);
+        self.tell(key);
     }
 
     /// The object that an operator gets.
@@ -664,6 +738,17 @@ impl Model {
             dead,
             reason,
         )
+    }
+}
+
+/// A scheduled message with a callback is due.
+fn due(key: Key, flags: u8) -> Return {
+    Return {
+        key,
+        reason: 20,
+        attempts: 0,
+        due_ms: 0,
+        flags,
     }
 }
 

@@ -3,8 +3,8 @@
 use super::disk::{self, Pages};
 use super::frames::{self, Draft, Filter, Options, id_of};
 use super::model::{
-    CANCELLED, DEAD, DELIVERED, EXPIRED, Expected, FAILED, GIVEN_UP, IN_FLIGHT, Key, Model, Record,
-    SENT,
+    CANCELLED, DEAD, DELIVERED, EXPIRED, Event, Expected, FAILED, GIVEN_UP, IN_FLIGHT, Key, Model,
+    Record, SENT,
 };
 use super::random::Random;
 use super::settings::{DESTINATIONS, SENDERS, Settings, TENANTS};
@@ -16,10 +16,10 @@ use fairlead_core::exchange::{InputEntry, InputOp, write_input};
 use fairlead_core::message_id::MessageId;
 use fairlead_core::msgpack::Reader;
 use fairlead_core::record::{
-    self, BatchRecord, JournalEntry, JournalReader, LogRecord, MESSAGE_REDACTED, message_key,
-    parse_key,
+    self, BatchRecord, EventsRecord, JournalEntry, JournalReader, LogRecord, MESSAGE_REDACTED,
+    message_key, parse_key,
 };
-use fairlead_core::shard::{Bounds, Memory, Options as ShardOptions, Shard};
+use fairlead_core::shard::{Bounds, EventBounds, Memory, Options as ShardOptions, Shard};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Connections: the platform's publisher, one of each tenant behind it, and two gateways.
@@ -40,6 +40,9 @@ enum Reply {
 /// Status, attempts, acceptance, due, code; then the end, and whether it is known exactly.
 type Status = ((u8, u32, u64, Option<u64>, Option<u32>), Option<u64>, bool);
 
+/// What one exchange tells: sequences of events records and their contents.
+type Told = Vec<(u64, Vec<u8>)>;
+
 /// A request that takes more than one exchange.
 #[derive(Clone, Debug)]
 enum Job {
@@ -48,6 +51,7 @@ enum Job {
     Find(Option<Key>),
     Trace(Option<Key>, Option<(String, Vec<(u64, &'static str)>)>),
     Redact(Option<Key>),
+    Forget(Option<Key>),
     Replay(Vec<Option<Key>>),
     Purge(Vec<Option<Key>>),
     ReplayAll(Filter),
@@ -109,7 +113,14 @@ pub struct World {
     now_ms: u64,
     pages: Pages,
     /// Journals that are not committed, and the model after each.
-    pending: VecDeque<(Vec<u8>, Model, Vec<Asked>)>,
+    pending: VecDeque<(Vec<u8>, Model, Told)>,
+    /// Every events record that left the shard, by its sequence; the last of them that was taken.
+    ledger: BTreeMap<u64, Vec<u8>>,
+    taken: u64,
+    /// The last sequence told since the start.
+    last_told: u64,
+    /// What the exchange that is judged tells.
+    telling: Told,
     committed_model: Model,
     exchange: u64,
     jobs: Vec<Asked>,
@@ -149,6 +160,13 @@ impl World {
             log_kept_bytes: *random.choose(&[0, 10_000, 1 << 30]),
             batches_per_step: *random.choose(&[1, 256]),
             deletes_per_step: *random.choose(&[1, 500]),
+            events: EventBounds {
+                told_bytes: *random.choose(&[1, 500, 1 << 20]),
+                exchange_bytes: *random.choose(&[1, 300, 1 << 20]),
+                record_bytes: *random.choose(&[1, 200, 1 << 16]),
+                at_hand_bytes: *random.choose(&[0, 400, 1 << 20]),
+                ..EventBounds::default()
+            },
         };
         let settings = Settings::new(&mut random);
         let model = Model::new(&settings, memory);
@@ -163,6 +181,10 @@ impl World {
             now_ms: 1_700_000_000_000,
             pages: Pages::default(),
             pending: VecDeque::new(),
+            ledger: BTreeMap::new(),
+            taken: 0,
+            last_told: 0,
+            telling: Vec::new(),
             exchange: 0,
             jobs: Vec::new(),
             serial: 0,
@@ -198,6 +220,8 @@ impl World {
         super::STEP.set(steps);
         self.settle_down();
         self.inspect();
+        self.tell_all();
+        self.check_ledger();
     }
 
     fn advance(&mut self) {
@@ -214,9 +238,47 @@ impl World {
     }
 
     fn commit(&mut self) {
-        let (journal, model, _) = self.pending.pop_front().expect("an exchange");
+        let (journal, model, told) = self.pending.pop_front().expect("an exchange");
         disk::apply(&mut self.pages, &journal);
         self.committed_model = model;
+        self.receive(told);
+    }
+
+    /// What is told arrives when it is stored: again after a restart, but in order and the same.
+    fn receive(&mut self, told: Told) {
+        for (sequence, content) in told {
+            assert!(sequence > self.last_told, "told out of order");
+            // What was taken may come again, of which nothing was stored, or not.
+            let from = self.last_told.max(self.taken);
+            let missed = self
+                .ledger
+                .keys()
+                .filter(|known| (from + 1..sequence).contains(known));
+            assert_eq!(missed.count(), 0, "told with gaps");
+            self.last_told = sequence;
+            if let Some(known) = self.ledger.insert(sequence, content.clone()) {
+                assert_eq!(known, content, "sequence {sequence} was given twice");
+                self.model.count("events told again");
+            }
+        }
+    }
+
+    /// The events of the ledger are the stories of the model.
+    fn check_ledger(&self) {
+        let mut stories: BTreeMap<Key, Vec<Event>> = BTreeMap::new();
+        for content in self.ledger.values() {
+            for event in EventsRecord::of_content(content).expect("events").events() {
+                let place = event.id.place(&HASH_KEY).expect("our own id");
+                let key = message_key(place.batch, place.index);
+                let story = stories.entry(key).or_default();
+                assert_eq!(event.info.is_some(), story.is_empty(), "info of {key:x}");
+                story.push((event.status, event.code, event.at_ms, event.attempts));
+            }
+        }
+        for (key, story) in &self.model.stories {
+            assert_eq!(stories.get(key), Some(story), "what was told of {key:x}");
+        }
+        assert_eq!(stories.len(), self.model.stories.len(), "who was told of");
     }
 
     /// The power goes: some of what was not committed survives.
@@ -239,6 +301,7 @@ impl World {
 
     fn start(&mut self) {
         self.exchange = 0;
+        self.last_told = 0;
         self.jobs.clear();
         self.wake_after_ms = 0;
         self.shard = new_shard(self.now_ms, self.memory, self.bounds);
@@ -290,7 +353,7 @@ impl World {
     fn plan(&mut self) -> Vec<Entry> {
         let mut entries = Vec::new();
         for _ in 0..self.random.range(0, 6) {
-            match self.random.weighted(&[30, 30, 12, 15, 8, 3, 2]) {
+            match self.random.weighted(&[30, 30, 12, 15, 8, 3, 8, 2]) {
                 0 => self.plan_publish(&mut entries),
                 1 => self.plan_settle(&mut entries),
                 2 => self.plan_receipts(&mut entries),
@@ -309,6 +372,7 @@ impl World {
                     let id = self.id();
                     entries.push(quiet(InputOp::Checkpoint, id, Vec::new()));
                 }
+                6 => self.plan_taken(&mut entries),
                 _ => {
                     let gateway = *self.random.choose(&GATEWAYS);
                     entries.push(Entry {
@@ -329,6 +393,21 @@ impl World {
             self.plan_heavy(&mut entries);
         }
         entries
+    }
+
+    /// The main thread has taken some of what it was told.
+    fn plan_taken(&mut self, entries: &mut Vec<Entry>) {
+        let known: Vec<u64> = self
+            .ledger
+            .range(self.taken..)
+            .map(|entry| *entry.0)
+            .collect();
+        if known.is_empty() {
+            return;
+        }
+        self.taken = *self.random.choose(&known);
+        let bytes = self.taken.to_le_bytes().to_vec();
+        entries.push(quiet(InputOp::EventsTaken, 0, bytes));
     }
 
     fn plan_publish(&mut self, entries: &mut Vec<Entry>) {
@@ -357,7 +436,8 @@ impl World {
                 ttl_ms: random
                     .permille(250)
                     .then(|| *random.choose(&[1, 500, 5_000, 90_000, 40_000_000])),
-                callback: random.permille(100),
+                callback: random.permille(300),
+                callback_events: random.permille(200).then(|| random.next() as u32 & 0x7fe),
                 order: random.permille(200).then(|| random.below(2)),
                 tag: random.permille(100),
             };
@@ -564,7 +644,7 @@ impl World {
         };
         let tenant = random.permille(200).then(|| random.below(TENANTS));
         let id = self.id();
-        let (op, bytes, job) = match self.random.below(6) {
+        let (op, bytes, job) = match self.random.below(7) {
             0 => {
                 filter.sender = self
                     .random
@@ -592,6 +672,14 @@ impl World {
                 )
             }
             4 => {
+                let (message, key) = self.any_id();
+                (
+                    InputOp::Forget,
+                    frames::redact(message, tenant),
+                    Job::Forget(key),
+                )
+            }
+            5 => {
                 let of = self.random.below(TENANTS);
                 (InputOp::Erase, frames::erase(of, ""), Job::Erase(of))
             }
@@ -637,8 +725,11 @@ impl World {
         effects.resize(needed, 0);
         self.shard.emit(&mut effects).expect("emit").expect("room");
         self.judge(entries, &output.journal, &effects);
-        self.pending
-            .push_back((output.journal, self.model.clone(), self.jobs.clone()));
+        self.pending.push_back((
+            output.journal,
+            self.model.clone(),
+            std::mem::take(&mut self.telling),
+        ));
         self.compare();
     }
 

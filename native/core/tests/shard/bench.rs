@@ -42,6 +42,10 @@ pub struct Bench {
     pub deliver_bytes: usize,
     pub frame_bytes_max: usize,
     pub errors: Vec<u32>,
+    /// Codes of messages that were refused one by one.
+    pub refused: Vec<u32>,
+    /// Records of status events, by sequence; kept until the test takes them.
+    pub told: Vec<(u64, Vec<u8>)>,
     pub json: Vec<String>,
 }
 
@@ -88,6 +92,8 @@ impl Bench {
             deliver_bytes: 0,
             frame_bytes_max: 0,
             errors: Vec::new(),
+            refused: Vec::new(),
+            told: Vec::new(),
             json: Vec::new(),
         };
         for change in changes {
@@ -133,6 +139,10 @@ impl Bench {
         self.entries.push((InputOp::Configure, 0, change.bytes()));
     }
 
+    pub fn entry(&mut self, op: InputOp, connection: u32, bytes: &[u8]) {
+        self.entries.push((op, connection, bytes.to_vec()));
+    }
+
     pub fn request(&mut self, op: InputOp, bytes: &[u8]) {
         let id = self.id();
         self.entries.push((op, id, bytes.to_vec()));
@@ -142,6 +152,21 @@ impl Bench {
         let name = entities::destination_name(destination);
         let id = self.id();
         self.frame(connection, wire::subscribe(id, number, &name, credit));
+    }
+
+    #[allow(dead_code)]
+    pub fn subscribe_as(
+        &mut self,
+        connection: u32,
+        number: u32,
+        destination: usize,
+        credit: u32,
+        gateway: &str,
+    ) {
+        let name = entities::destination_name(destination);
+        let id = self.id();
+        let bytes = wire::subscribe_as(id, number, &name, credit, gateway);
+        self.frame(connection, bytes);
     }
 
     pub fn credit(&mut self, connection: u32, number: u32, add: u32) {
@@ -173,6 +198,33 @@ impl Bench {
         let mut options = vec![0x81, 0xa2, b'a', b't', 0xcf];
         options.extend_from_slice(&at_ms.to_be_bytes());
         self.publish_with(connection, destination, messages, &options);
+    }
+
+    /// The same, whose status is told to a URL.
+    pub fn publish_told(
+        &mut self,
+        connection: u32,
+        destination: usize,
+        messages: &[(&str, &str, &str, usize)],
+        callback: &str,
+    ) {
+        let mut options = vec![0x81, 0xa2, b'c', b'b', 0xd9, callback.len() as u8];
+        options.extend_from_slice(callback.as_bytes());
+        self.publish_with(connection, destination, messages, &options);
+    }
+
+    /// One of a cost.
+    #[allow(dead_code)]
+    pub fn publish_cost(
+        &mut self,
+        connection: u32,
+        destination: usize,
+        message: (&str, &str, &str, usize),
+        cost: u32,
+    ) {
+        let mut options = vec![0x81, 0xa1, b'c', 0xcd];
+        options.extend_from_slice(&(cost as u16).to_be_bytes());
+        self.publish_with(connection, destination, &[message], &options);
     }
 
     fn publish_with(
@@ -241,6 +293,7 @@ impl Bench {
         self.wake_after_ms = effects.wake_after_ms;
         (self.deliver_bytes, self.frame_bytes_max) = (0, 0);
         self.errors.clear();
+        self.refused.clear();
         self.json.clear();
         let mut took = Vec::new();
         for effect in &effects.entries {
@@ -249,7 +302,17 @@ impl Bench {
                     .push(String::from_utf8(effect.bytes.to_vec()).expect("UTF-8"));
                 continue;
             }
+            if effect.op == 5 {
+                let (sequence, content) = effect.bytes.split_at(8);
+                let sequence = u64::from_le_bytes(sequence.try_into().expect("8 bytes"));
+                self.told.push((sequence, content.to_vec()));
+                continue;
+            }
             match wire::parse_frame(effect.bytes) {
+                Frame::Ok {
+                    rest: wire::OkRest::Published { refused, .. },
+                    ..
+                } => self.refused.extend(refused.iter().map(|(_, code)| *code)),
                 Frame::Ok { .. } => {}
                 Frame::Error { code, .. } => self.errors.push(code),
                 Frame::Deliver {

@@ -1,6 +1,6 @@
 //! Publishers, gateways and the operator: what comes in next.
 
-use super::entities::{self, Change, DESTINATIONS, SETS, TENANTS};
+use super::entities::{self, Change, DESTINATIONS, GATEWAYS, SETS, TENANTS};
 use super::model::{Key, Plan, Planned, Sent, payload, recipient_name, sender_name};
 use super::wire::{self, Publishing, Said};
 use super::world::World;
@@ -118,7 +118,7 @@ impl World {
         let scopes = if tenant.is_some() {
             1
         } else {
-            *self.random.choose(&[1, 2, 2, 2, 3, 7])
+            *self.random.choose(&[1, 2, 2, 2, 3, 7, 10])
         };
         let manner = *self.random.choose(&self.profile.manners.clone());
         self.connect(tenant, scopes, manner)
@@ -304,13 +304,23 @@ impl World {
     }
 
     pub fn subscribe(&mut self, place: usize, destination: Option<usize>) -> Planned {
+        let named = self.profile.named;
+        let may_be_named = destination.is_none() && self.random.permille(named);
         let destination = destination.unwrap_or_else(|| self.random.below(DESTINATIONS));
         let credit = *self.random.choose(&[0, 1, 10, 100, 1000, 1000, 65_536]);
         let client = &mut self.clients[place];
         let number = client.subscriptions.len() as u32 * 3 + 1;
         client.subscriptions.push(number);
         let id = client.id();
-        let bytes = wire::subscribe(id, number, &entities::destination_name(destination), credit);
+        let gateway = may_be_named.then(|| self.random.below(GATEWAYS));
+        let name = entities::destination_name(destination);
+        let bytes = match gateway {
+            Some(gateway) => {
+                let gateway = entities::gateway_name(gateway);
+                wire::subscribe_as(id, number, &name, credit, &gateway)
+            }
+            None => wire::subscribe(id, number, &name, credit),
+        };
         frame(
             client.connection,
             bytes,
@@ -319,6 +329,7 @@ impl World {
                 number,
                 destination,
                 credit,
+                gateway,
             },
         )
     }
@@ -427,7 +438,7 @@ impl World {
         let number = self.next_request;
         let destination = self.random.below(DESTINATIONS);
         let name = entities::destination_name(destination);
-        let entry = match self.random.weighted(&[50, 6, 6, 8, 4, 2]) {
+        let entry = match self.random.weighted(&[50, 6, 6, 8, 4, 2, 10]) {
             0 => {
                 let change = self.change();
                 self.put(&change);
@@ -449,6 +460,19 @@ impl World {
                 let bytes = wire::in_use(1, &name);
                 request(InputOp::InUse, number, bytes, Plan::InUse { destination })
             }
+            6 if self.random.permille(300) => {
+                let gateway = self.random.below(GATEWAYS);
+                let bytes = wire::in_use(6, &entities::gateway_name(gateway));
+                let plan = Plan::GatewayInUse { gateway };
+                request(InputOp::InUse, number, bytes, plan)
+            }
+            6 => {
+                let gateway = self.random.below(GATEWAYS);
+                let up = self.random.permille(600);
+                let bytes = wire::gateway_up(&entities::gateway_name(gateway), up);
+                let plan = Plan::GatewayUp { gateway, up };
+                request(InputOp::GatewayUp, number, bytes, plan)
+            }
             _ => {
                 let full = self.random.permille(200);
                 let bytes = vec![u8::from(full)];
@@ -461,7 +485,12 @@ impl World {
     fn change(&mut self) -> Change {
         let habits = self.profile.habits.clone();
         let random = &mut self.random;
-        match random.below(3) {
+        match random.below(4) {
+            3 => {
+                let place = random.below(GATEWAYS);
+                let fields = (!random.permille(120)).then(|| habits.gateway(random));
+                Change::Gateway(place, fields)
+            }
             0 if random.permille(120) => Change::Destination(random.below(DESTINATIONS), None),
             0 => {
                 let place = random.below(DESTINATIONS);

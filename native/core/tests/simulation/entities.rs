@@ -7,6 +7,7 @@ use fairlead_core::exchange::{InputEntry, InputOp, write_input};
 pub const DESTINATIONS: usize = 5;
 pub const SETS: usize = 4;
 pub const TENANTS: usize = 10;
+pub const GATEWAYS: usize = 3;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Destination {
@@ -39,12 +40,25 @@ pub struct Tenant {
     pub paused: bool,
 }
 
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gateway {
+    /// 0 pull, 1 webhook, 2 smpp.
+    pub kind: u32,
+    pub destinations: Vec<usize>,
+    pub weight: u32,
+    pub rate_per_sec: Option<f64>,
+    pub burst: u64,
+    pub in_flight_max: Option<u32>,
+    pub paused: bool,
+}
+
 /// One change, as `configure` carries it.
 #[derive(Clone, Debug)]
 pub enum Change {
     Destination(usize, Option<Destination>),
     Set(usize, Option<Set>),
     Tenant(usize, Option<Tenant>),
+    Gateway(usize, Option<Gateway>),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,6 +66,7 @@ pub struct Entities {
     pub destinations: [Option<Destination>; DESTINATIONS],
     pub sets: [Option<Set>; SETS],
     pub tenants: [Option<Tenant>; TENANTS],
+    pub gateways: [Option<Gateway>; GATEWAYS],
 }
 
 pub fn destination_name(place: usize) -> String {
@@ -68,6 +83,10 @@ pub fn set_name(place: usize) -> String {
 
 pub fn tenant_name(place: usize) -> String {
     format!("t{place}")
+}
+
+pub fn gateway_name(place: usize) -> String {
+    format!("g{place}")
 }
 
 pub const PLAIN: Destination = Destination {
@@ -150,6 +169,19 @@ impl Habits {
         }
     }
 
+    pub fn gateway(&self, random: &mut Random) -> Gateway {
+        let (rate_per_sec, burst, in_flight_max) = self.limits(random);
+        Gateway {
+            kind: *random.choose(&[0, 0, 0, 1]),
+            destinations: (0..DESTINATIONS).filter(|_| random.permille(700)).collect(),
+            weight: *random.choose(&[1, 50, 100, 100, 10_000]),
+            rate_per_sec,
+            burst,
+            in_flight_max,
+            paused: random.permille(self.pause),
+        }
+    }
+
     pub fn tenant(&self, random: &mut Random) -> Tenant {
         let (rate_per_sec, burst, in_flight_max) = self.limits(random);
         Tenant {
@@ -174,6 +206,9 @@ impl Change {
                 let set = set_name(fields.as_ref().map_or(0, |fields| fields.set));
                 wire::configure_tenant(&tenant_name(*place), fields.as_ref(), &set)
             }
+            Self::Gateway(place, fields) => {
+                wire::configure_gateway(&gateway_name(*place), fields.as_ref())
+            }
         }
     }
 }
@@ -184,6 +219,7 @@ impl Entities {
             Change::Destination(place, fields) => self.destinations[place] = fields,
             Change::Set(place, fields) => self.sets[place] = fields,
             Change::Tenant(place, fields) => self.tenants[place] = fields,
+            Change::Gateway(place, fields) => self.gateways[place] = fields,
         }
     }
 
@@ -212,6 +248,11 @@ impl Entities {
         for (place, fields) in self.tenants.iter().cloned().enumerate() {
             if fields.is_some() {
                 all.push(Change::Tenant(place, fields).bytes());
+            }
+        }
+        for (place, fields) in self.gateways.iter().cloned().enumerate() {
+            if fields.is_some() {
+                all.push(Change::Gateway(place, fields).bytes());
             }
         }
         let entries: Vec<InputEntry<'_>> = all

@@ -2,7 +2,8 @@
 //! sorted set. It takes the same inputs, predicts replies, outcomes and returns exactly, and judges
 //! what was handed out.
 
-use super::entities::{self, Change, DESTINATIONS, Entities, PLAIN, TENANTS};
+use super::entities::{self, Change, DESTINATIONS, Entities, GATEWAYS, PLAIN, TENANTS};
+use super::quota::Path;
 use super::wire::{self, Delivered, Effects, Frame, OkRest, Said};
 use super::{HASH_KEY, SHARD, json};
 use fairlead_core::exchange::InputOp;
@@ -69,6 +70,7 @@ pub enum Plan {
         number: u32,
         destination: usize,
         credit: u32,
+        gateway: Option<usize>,
     },
     Credit {
         id: u32,
@@ -87,8 +89,15 @@ pub enum Plan {
         needs: u8,
     },
     Configure(Change),
+    GatewayUp {
+        gateway: usize,
+        up: bool,
+    },
     InUse {
         destination: usize,
+    },
+    GatewayInUse {
+        gateway: usize,
     },
     Json,
     Checkpoint,
@@ -174,11 +183,31 @@ struct Queue {
 
 struct Subscription {
     destination: usize,
+    gateway: Option<usize>,
     credit: u32,
     rest_until_us: u64,
     /// A lease ended since it settled last.
     late: bool,
     slowed: Option<Slowed>,
+}
+
+/// A gateway with a name, over all its subscriptions.
+struct Gateway {
+    up: bool,
+    in_flight: u32,
+    rest_until_us: u64,
+    slowed: Option<Slowed>,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            up: true,
+            in_flight: 0,
+            rest_until_us: 0,
+            slowed: None,
+        }
+    }
 }
 
 /// What throttling left of a gateway's rate (rule 10).
@@ -191,6 +220,24 @@ struct Slowed {
 }
 
 impl Slowed {
+    fn halved(before: Option<Self>, until_us: u64) -> Self {
+        let part = before.map_or(10_000, |slowed| slowed.part_at(until_us));
+        Self {
+            part: (part / 2).max(100),
+            since_us: until_us,
+            next_us: before.map_or(until_us, |slowed| slowed.next_us),
+        }
+    }
+
+    /// What is left after one message; none: all of it is back.
+    fn took(mut self, whole: Option<f64>, now_us: u64) -> Option<Self> {
+        let rate = whole.unwrap_or(f64::MAX) * self.part_at(now_us) as f64 / 10_000.0;
+        #[allow(clippy::cast_sign_loss, reason = "a rate is positive")]
+        let interval_us = (1e6 / rate.max(1e-6)) as u64;
+        self.next_us = self.next_us.max(now_us).saturating_add(interval_us);
+        (self.part_at(now_us) < 10_000).then_some(self)
+    }
+
     fn part_at(&self, now_us: u64) -> u64 {
         let seconds = now_us.saturating_sub(self.since_us) / 1_000_000;
         (self.part + 500 * seconds).min(10_000)
@@ -230,6 +277,9 @@ pub struct Model {
     connections: BTreeMap<u32, Connection>,
     pub entities: Entities,
     disk_full: bool,
+    gateways: [Gateway; GATEWAYS],
+    /// Messages in flight through a gateway with a name.
+    through: BTreeMap<Key, usize>,
     /// Decided at recovery, journaled by the first step.
     restart: Happened,
     memory: Option<Memory>,
@@ -360,10 +410,11 @@ impl Model {
         }
     }
 
-    /// Tenant and set of a message, for quotas.
-    pub fn path_of(&self, key: Key) -> (usize, usize, usize) {
+    /// Tenant, set and gateway of a message, for quotas.
+    pub fn path_of(&self, key: Key) -> Path {
         let (destination, tenant, _) = self.messages[&key].queue;
-        (destination, self.entities.set_of(tenant), tenant)
+        let gateway = self.through.get(&key).copied();
+        (destination, self.entities.set_of(tenant), tenant, gateway)
     }
 
     /// Takes one exchange: predicts, and compares with what the shard did.
@@ -488,6 +539,31 @@ impl Model {
             Plan::Json => {
                 step.json.insert(connection, None);
             }
+            Plan::GatewayUp { gateway, up } => {
+                let known = self.entities.gateways[*gateway].is_some();
+                if known {
+                    self.gateways[*gateway].up = *up;
+                }
+                let text = if known {
+                    r#"{"ok":true}"#
+                } else {
+                    r#"{"error":"unknownGateway"}"#
+                };
+                step.json.insert(connection, Some(text));
+            }
+            Plan::GatewayInUse { gateway } => {
+                let mut all = self
+                    .connections
+                    .values()
+                    .flat_map(|one| one.subscriptions.values());
+                let known = self.entities.gateways[*gateway].is_some();
+                let text = if known && all.any(|one| one.gateway == Some(*gateway)) {
+                    r#"{"inUse":true}"#
+                } else {
+                    r#"{"inUse":false}"#
+                };
+                step.json.insert(connection, Some(text));
+            }
             Plan::Checkpoint => {
                 self.checkpoints.insert(connection);
             }
@@ -508,6 +584,15 @@ impl Model {
             step.json
                 .insert(request, Some(r#"{"ok":false,"error":"inUse"}"#));
             return;
+        }
+        if let Change::Gateway(place, Some(_)) = change
+            && self.entities.gateways[*place].is_none()
+        {
+            let in_flight = self.gateways[*place].in_flight;
+            self.gateways[*place] = Gateway {
+                in_flight,
+                ..Gateway::default()
+            };
         }
         self.entities.apply(change);
         step.json.insert(request, Some(r#"{"ok":true}"#));
@@ -564,6 +649,7 @@ impl Model {
                 number,
                 destination,
                 credit,
+                gateway,
             } => {
                 if self.entities.destinations[*destination].is_none() {
                     return error(*id, 3001);
@@ -574,9 +660,20 @@ impl Model {
                 if *credit > 65_536 {
                     return error(*id, 3008);
                 }
+                let fits = |gateway: usize| {
+                    let fields = self.entities.gateways[gateway].as_ref();
+                    fields.is_some_and(|fields| {
+                        fields.destinations.contains(destination)
+                            && (fields.kind == 0 || client.scopes & 8 > 0)
+                    })
+                };
+                if gateway.is_some_and(|gateway| !fits(gateway)) {
+                    return error(*id, 3029);
+                }
                 let (destination, credit) = (*destination, *credit);
                 let subscription = Subscription {
                     destination,
+                    gateway: *gateway,
                     credit,
                     rest_until_us: 0,
                     late: false,
@@ -723,6 +820,10 @@ impl Model {
                         let client = self.connections.get_mut(&connection).expect("its own");
                         let subscription =
                             client.subscriptions.get_mut(&slot.number).expect("its own");
+                        if let Some(place) = subscription.gateway {
+                            self.throttle(place, destination, until_us);
+                            return;
+                        }
                         let was_resting = subscription.rest_until_us > now_us;
                         subscription.rest_until_us = subscription.rest_until_us.max(until_us);
                         let fields = self.entities.destinations[destination].as_ref();
@@ -730,12 +831,7 @@ impl Model {
                             && fields.is_some_and(|fields| fields.rate_per_sec.is_some())
                         {
                             let before = subscription.slowed;
-                            let part = before.map_or(10_000, |slowed| slowed.part_at(until_us));
-                            subscription.slowed = Some(Slowed {
-                                part: (part / 2).max(100),
-                                since_us: until_us,
-                                next_us: before.map_or(until_us, |slowed| slowed.next_us),
-                            });
+                            subscription.slowed = Some(Slowed::halved(before, until_us));
                         }
                     }
                 }
@@ -743,8 +839,29 @@ impl Model {
         }
     }
 
+    /// All of a gateway rests.
+    fn throttle(&mut self, place: usize, destination: usize, until_us: u64) {
+        let rates = [
+            self.entities.gateways[place]
+                .as_ref()
+                .and_then(|fields| fields.rate_per_sec),
+            self.entities.destinations[destination]
+                .as_ref()
+                .and_then(|fields| fields.rate_per_sec),
+        ];
+        let gateway = &mut self.gateways[place];
+        let was_resting = gateway.rest_until_us > self.now_us;
+        gateway.rest_until_us = gateway.rest_until_us.max(until_us);
+        if !was_resting && rates.iter().any(Option::is_some) {
+            gateway.slowed = Some(Slowed::halved(gateway.slowed, until_us));
+        }
+    }
+
     /// The message leaves its flight; its queue.
     fn land(&mut self, key: Key) -> QueueName {
+        if let Some(place) = self.through.remove(&key) {
+            self.gateways[place].in_flight -= 1;
+        }
         let queue = self.messages[&key].queue;
         assert_eq!(self.messages[&key].state, State::InFlight);
         self.queues.get_mut(&queue).expect("a queue").in_flight -= 1;
@@ -1036,17 +1153,35 @@ impl Model {
             .get_mut(&number)
             .expect("a subscription");
         subscription.credit -= 1;
-        if let Some(slowed) = &mut subscription.slowed {
-            let fields = self.entities.destinations[destination].as_ref();
-            let whole = fields.and_then(|fields| fields.rate_per_sec);
-            let rate = whole.unwrap_or(f64::MAX) * slowed.part_at(now_us) as f64 / 10_000.0;
-            #[allow(clippy::cast_sign_loss, reason = "a rate is positive")]
-            let interval_us = (1e6 / rate.max(1e-6)) as u64;
-            slowed.next_us = slowed.next_us.max(now_us).saturating_add(interval_us);
-            if slowed.part_at(now_us) >= 10_000 {
-                subscription.slowed = None;
-            }
+        let fields = self.entities.destinations[destination].as_ref();
+        let whole = fields.and_then(|fields| fields.rate_per_sec);
+        subscription.slowed = subscription
+            .slowed
+            .and_then(|slowed| slowed.took(whole, now_us));
+        if let Some(place) = subscription.gateway {
+            let own = self.entities.gateways[place].as_ref();
+            let own = own.and_then(|fields| fields.rate_per_sec);
+            let gateway = &mut self.gateways[place];
+            let slowed = gateway.slowed;
+            gateway.slowed = slowed.and_then(|slowed| slowed.took(own.or(whole), now_us));
+            gateway.in_flight += 1;
+            self.through.insert(key, place);
         }
+    }
+
+    /// A gateway with a name takes messages of the destination, is up, has room and does not rest.
+    fn check_gateway(&self, destination: usize, gateway: usize) {
+        let fields = self.entities.gateways[gateway].as_ref();
+        let fields = fields.expect("a gateway that was deleted gets nothing");
+        assert!(fields.destinations.contains(&destination), "not its own");
+        assert!(!fields.paused, "a paused gateway");
+        let most = fields.in_flight_max.unwrap_or(u32::MAX);
+        let state = &self.gateways[gateway];
+        assert!(state.up, "a gateway that is down");
+        assert!(state.in_flight < most, "{} through {most}", state.in_flight);
+        let paced_us = state.slowed.map_or(0, |slowed| slowed.next_us);
+        let ready_us = state.rest_until_us.max(paced_us);
+        assert!(ready_us <= self.now_us, "a gateway with a name rests");
     }
 
     fn check_scope(&self, destination: usize, tenant: usize) {
@@ -1110,10 +1245,15 @@ impl Model {
     /// The one with most credit left among those that can be served; those that are late come last.
     fn check_consumer(&self, destination: usize, connection: u32, number: u32) {
         let rank = |subscription: &Subscription| (!subscription.late, subscription.credit);
+        let own = self.connections[&connection].subscriptions[&number].gateway;
+        if let Some(gateway) = own {
+            self.check_gateway(destination, gateway);
+        }
         let mut most = (false, 0);
         for client in self.connections.values().filter(|client| !client.parked) {
             for subscription in client.subscriptions.values() {
                 if subscription.destination == destination
+                    && subscription.gateway == own
                     && subscription.ready_us() <= self.now_us
                     && subscription.credit > 0
                 {

@@ -16,8 +16,11 @@ struct Bucket {
     at_us: u64,
 }
 
-/// 0 destination, 1 set, 2 tenant; destination; set or tenant.
+/// 0 destination, 1 set, 2 tenant, 3 gateway; destination or gateway; set or tenant.
 type Node = (u8, usize, usize);
+
+/// Destination, set, tenant, gateway.
+pub type Path = (usize, usize, usize, Option<usize>);
 
 #[derive(Default)]
 pub struct Quotas {
@@ -35,6 +38,7 @@ impl Bucket {
 impl Quotas {
     /// Limits as they are from now on; the same limits keep what a bucket holds.
     pub fn configure(&mut self, entities: &Entities, now_us: u64) {
+        self.limit_gateways(entities, now_us);
         for (place, fields) in entities.destinations.iter().enumerate() {
             let limits = fields
                 .as_ref()
@@ -52,6 +56,15 @@ impl Quotas {
                     .and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
                 self.limit((2, place, tenant), limits, now_us);
             }
+        }
+    }
+
+    fn limit_gateways(&mut self, entities: &Entities, now_us: u64) {
+        for (place, fields) in entities.gateways.iter().enumerate() {
+            let limits = fields
+                .as_ref()
+                .and_then(|f| f.rate_per_sec.map(|rate| (rate, f.burst)));
+            self.limit((3, place, 0), limits, now_us);
         }
     }
 
@@ -79,14 +92,17 @@ impl Quotas {
         }
     }
 
-    /// One message of a (destination, set, tenant) was handed out.
-    pub fn hand_out(&mut self, path: (usize, usize, usize), now_us: u64) {
-        let (destination, set, tenant) = path;
-        for node in [
+    /// One message of a (destination, set, tenant) was handed out, through a gateway or none that has a
+    /// name.
+    pub fn hand_out(&mut self, path: Path, now_us: u64) {
+        let (destination, set, tenant, gateway) = path;
+        let own = [
             (0, destination, 0),
             (1, destination, set),
             (2, destination, tenant),
-        ] {
+        ];
+        let gateway = gateway.map(|gateway| (3, gateway, 0));
+        for node in own.into_iter().chain(gateway) {
             let Some(bucket) = self.buckets.get_mut(&node) else {
                 continue;
             };

@@ -1,7 +1,7 @@
 //! The other side of both boundaries: client frames and inputs as ingress makes them, effects and
 //! daemon frames as clients read them.
 
-use super::entities::{Destination, Set, Tenant};
+use super::entities::{Destination, Gateway, Set, Tenant, destination_name};
 use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, EFFECTS_MAGIC, ENTRY_HEADER_BYTES};
 use fairlead_core::msgpack::{
     Reader, write_array_len, write_bin, write_bool, write_nil, write_str, write_uint,
@@ -62,6 +62,28 @@ pub fn subscribe(id: u32, number: u32, destination: &str, credit: u32) -> Vec<u8
     write_uint(&mut out, number.into());
     write_str(&mut out, destination);
     write_uint(&mut out, credit.into());
+    out
+}
+
+/// The same under the name of a gateway.
+pub fn subscribe_as(
+    id: u32,
+    number: u32,
+    destination: &str,
+    credit: u32,
+    gateway: &str,
+) -> Vec<u8> {
+    let mut out = subscribe(id, number, destination, credit);
+    out[0] += 1;
+    write_str(&mut out, gateway);
+    out
+}
+
+pub fn gateway_up(name: &str, up: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_array_len(&mut out, 2);
+    write_str(&mut out, name);
+    write_bool(&mut out, up);
     out
 }
 
@@ -196,6 +218,32 @@ pub fn configure_tenant(name: &str, fields: Option<&Tenant>, set: &str) -> Vec<u
     };
     write_array_len(&mut out, 6);
     write_str(&mut out, set);
+    write_uint(&mut out, fields.weight.into());
+    limits(
+        &mut out,
+        fields.rate_per_sec,
+        fields.burst,
+        fields.in_flight_max,
+    );
+    write_bool(&mut out, fields.paused);
+    out
+}
+
+pub fn configure_gateway(name: &str, fields: Option<&Gateway>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_array_len(&mut out, 3);
+    write_uint(&mut out, 6);
+    write_str(&mut out, name);
+    let Some(fields) = fields else {
+        write_nil(&mut out);
+        return out;
+    };
+    write_array_len(&mut out, 7);
+    write_uint(&mut out, fields.kind.into());
+    write_array_len(&mut out, fields.destinations.len());
+    for place in &fields.destinations {
+        write_str(&mut out, &destination_name(*place));
+    }
     write_uint(&mut out, fields.weight.into());
     limits(
         &mut out,

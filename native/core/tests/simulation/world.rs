@@ -2,9 +2,11 @@
 
 use super::clients::{Client, Got, Manner, request};
 use super::disk::{self, Disk};
-use super::entities::{Change, DESTINATIONS, Destination, Entities, Habits, PLAIN, SETS, TENANTS};
+use super::entities::{
+    Change, DESTINATIONS, Destination, Entities, GATEWAYS, Habits, PLAIN, SETS, TENANTS,
+};
 use super::model::{Durable, Happened, Key, Model, Plan, Planned, Sent};
-use super::quota::Quotas;
+use super::quota::{Path, Quotas};
 use super::random::Random;
 use super::wire::{self, Delivered, Frame, OkRest};
 use super::{HASH_KEY, SHARD, json};
@@ -41,6 +43,8 @@ pub struct Profile {
     pub clients: usize,
     pub actions: u64,
     pub operator: u64,
+    /// Subscriptions that name a gateway, of 1,000.
+    pub named: u64,
     pub faults: u64,
     pub large: u64,
     pub manners: Vec<Manner>,
@@ -67,6 +71,7 @@ impl Profile {
             clients: random.range(2, 14) as usize,
             actions: random.range(2, 12),
             operator: *random.choose(&[10, 50, 200]),
+            named: *random.choose(&[0, 300, 700]),
             faults: *random.choose(&[0, 20, 60]),
             large: *random.choose(&[0, 30, 200]),
             manners,
@@ -87,7 +92,7 @@ struct Pending {
     happened: Happened,
     now_us: u64,
     /// Destination, set and tenant of each delivery.
-    paths: Vec<(usize, usize, usize)>,
+    paths: Vec<Path>,
     /// Limits after each change that came with it, in order.
     changes: Vec<Entities>,
     /// Destinations deleted, with the version that was.
@@ -191,12 +196,18 @@ impl World {
                 .permille(600)
                 .then(|| profile.habits.tenant(&mut random));
         }
+        for place in 0..GATEWAYS {
+            entities.gateways[place] = random
+                .permille(700)
+                .then(|| profile.habits.gateway(&mut random));
+        }
         let bounds = Bounds {
             cache_bytes: *random.choose(&[0, 50_000, 1 << 20, 32 << 20]),
             log_bytes: *random.choose(&[300, 5_000, 16 << 20]),
             log_kept_bytes: 0,
             batches_per_step: *random.choose(&[1, 3, 256]),
             deletes_per_step: *random.choose(&[1, 10, 500]),
+            ..Bounds::default()
         };
         let mut world = Self {
             random,
@@ -385,6 +396,10 @@ impl World {
         self.count("accepted", happened.accepted.len());
         self.count("deliveries", happened.handed.len());
         self.count("wanted records", output.wants);
+        let named = happened.handed.iter();
+        let named = named.filter(|key| self.model.path_of(**key).3.is_some());
+        let named = named.count();
+        self.count("through named gateways", named);
         self.count("twin exchanges", usize::from(self.twin.is_some()));
         for back in &happened.returns {
             let what = match back.reason {
