@@ -57,6 +57,7 @@ export interface OutboundNumbers extends PoolNumbers {
 export class OutboundClient {
   readonly guard: AddressGuard;
   readonly #pool: SocketPool;
+  readonly #targets = new Map<string, Target>();
   #requests = 0;
   #failed = 0;
   #blocked = 0;
@@ -87,10 +88,10 @@ export class OutboundClient {
   async send(request: OutboundRequest): Promise<OutboundAnswer> {
     this.#requests += 1;
     try {
-      const url = this.guard.checkUrl(request.url);
+      const target = this.#targetOf(request.url);
       checkHeaders(request.headers ?? {});
       return await new Promise<OutboundAnswer>((resolve, reject) => {
-        new Call({ pool: this.#pool, url, request, resolve, reject }).begin();
+        new Call({ pool: this.#pool, target, request, resolve, reject }).begin();
       });
     } catch (error) {
       this.#failed += 1;
@@ -103,11 +104,30 @@ export class OutboundClient {
   close(): Promise<void> {
     return this.#pool.close();
   }
+
+  /** The last URLs are remembered, so that one is taken apart and checked once. */
+  #targetOf(url: string): Target {
+    let target = this.#targets.get(url);
+    if (target === undefined) {
+      const { origin, pathname, search } = this.guard.checkUrl(url);
+      target = { origin, path: `${pathname}${search}` };
+      if (this.#targets.size >= LIMITS.outboundUrls) this.#targets.clear();
+      this.#targets.set(url, target);
+    }
+    return target;
+  }
+}
+
+/** A URL that was checked. */
+interface Target {
+  readonly origin: string;
+  /** With its query. */
+  readonly path: string;
 }
 
 interface CallOptions {
   readonly pool: SocketPool;
-  readonly url: URL;
+  readonly target: Target;
   readonly request: OutboundRequest;
   readonly resolve: (answer: OutboundAnswer) => void;
   readonly reject: (error: OutboundError) => void;
@@ -119,7 +139,7 @@ interface CallOptions {
  */
 class Call implements Waiter, Dispatcher.DispatchHandler {
   readonly #pool: SocketPool;
-  readonly #url: URL;
+  readonly #target: Target;
   readonly #request: OutboundRequest;
   readonly #resolve: CallOptions['resolve'];
   readonly #reject: CallOptions['reject'];
@@ -135,9 +155,9 @@ class Call implements Waiter, Dispatcher.DispatchHandler {
   #kept = 0;
   #dropped = 0;
 
-  constructor({ pool, url, request, resolve, reject }: CallOptions) {
+  constructor({ pool, target, request, resolve, reject }: CallOptions) {
     this.#pool = pool;
-    this.#url = url;
+    this.#target = target;
     this.#request = request;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -146,15 +166,14 @@ class Call implements Waiter, Dispatcher.DispatchHandler {
 
   begin(): void {
     this.#timer = setTimeout(() => this.#late(), this.#request.timeoutMs);
-    this.#pool.acquire(this.#url.origin, this);
+    this.#pool.acquire(this.#target.origin, this);
   }
 
   start(slot: Slot): void {
     this.#slot = slot;
     const { method, headers, body } = this.#request;
-    const { pathname, search } = this.#url;
     const options = {
-      path: `${pathname}${search}`,
+      path: this.#target.path,
       method,
       headers: { ...OWN_HEADERS, ...headers },
       body: body ?? null,
@@ -209,8 +228,8 @@ class Call implements Waiter, Dispatcher.DispatchHandler {
   #late(): void {
     const where =
       this.#slot === undefined ? 'waiting for a socket' : this.#isSent ? 'answering' : 'connecting';
-    const message = `${this.#url.origin} took longer than ${this.#request.timeoutMs} ms (${where}).`;
-    this.#pool.cancel(this.#url.origin, this);
+    const message = `${this.#target.origin} took longer than ${this.#request.timeoutMs} ms (${where}).`;
+    this.#pool.cancel(this.#target.origin, this);
     this.#settle(new OutboundError('timeout', message, { sentMaybe: this.#isSent }));
     this.#giveBack(false);
   }

@@ -6,7 +6,7 @@
  * - `form`: `x-twilio-signature` holds the base64 of HMAC-SHA1, under the account's auth token, over
  *   the URL and each parameter's name and value in order of names.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 
 /** What a key looks like to people: this and base64. */
 const KEY_PREFIX = 'whsec_';
@@ -49,10 +49,24 @@ export function keyText(bytes: Uint8Array): string {
 }
 
 function standardSignature(key: string, { id, atSec, body }: StandardMessage): string {
-  return createHmac('sha256', keyBytes(key))
+  return createHmac('sha256', keyObjectOf(key))
     .update(`${id}.${atSec}.`)
     .update(body)
     .digest('base64');
+}
+
+/** The last keys, ready for use. */
+const keyObjects = new Map<string, KeyObject>();
+const KEY_OBJECTS_MAX = 1_000;
+
+function keyObjectOf(key: string): KeyObject {
+  let found = keyObjects.get(key);
+  if (found === undefined) {
+    found = createSecretKey(keyBytes(key));
+    if (keyObjects.size >= KEY_OBJECTS_MAX) keyObjects.clear();
+    keyObjects.set(key, found);
+  }
+  return found;
 }
 
 export type Verdict = 'good' | 'missing' | 'stale' | 'wrong';

@@ -4,7 +4,9 @@
  *   DIR/fairlead.json   format, data id, hash key, number of shards; written once
  *   DIR/lock            held with flock(2) while a daemon uses the directory: kill -9 frees it
  *   DIR/main/           environment of the main thread (entities)
+ *   DIR/outbound/       environment of what is sent out, and of what is waited for (outbound-tables.ts)
  *   DIR/shard-0/ …      environment of each shard
+ *   DIR/outbound/       environment of outgoing requests and receipts (main thread)
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -88,6 +90,11 @@ export class DataDirectory {
   /** Folder of the main thread's environment. */
   get mainPath(): string {
     return join(this.path, 'main');
+  }
+
+  /** Folder of the environment of outgoing requests. */
+  get outboundPath(): string {
+    return join(this.path, 'outbound');
   }
 
   /** Gives the lock back; everything in the directory must be closed before. */

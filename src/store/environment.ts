@@ -83,6 +83,11 @@ export class Environment {
     yield* this.#db.getRange({ start, end }) as Iterable<Entry>;
   }
 
+  /** How many committed entries have `start` ≤ key < `end`. */
+  count(start: Uint8Array, end: Uint8Array): number {
+    return this.#db.getKeysCount({ start, end });
+  }
+
   /** Committed entries with `start` ≥ key > `end`, from the highest key down. */
   *rangeDown(start: Uint8Array, end: Uint8Array): Generator<Entry, void> {
     yield* this.#db.getRange({ start, end, reverse: true }) as Iterable<Entry>;
