@@ -35,6 +35,8 @@ export const BOUNDS = {
    * their kinds, so settlements and credit count too. A full settle frame has about 400 KiB.
    */
   windowRoomBytes: 1 * MIB,
+  /** How long the daemon's own frames wait before they try a shard with a full input again. */
+  heldFramesMs: 20,
   /** Longest timer of the runtime; a later expiry is reached in several steps. */
   timerMsMax: 2_147_483_647,
   /** retryAfterMs of a publish beyond the window, and of one for a shard whose input is full. */

@@ -13,6 +13,7 @@ import { CLOSE } from '../protocol/kinds.ts';
 import { BOUNDS } from './bounds.ts';
 import { Connection, type Socket } from './connection.ts';
 import type { Identity } from './identity.ts';
+import { InternalConnection, type TakeFrame } from './internal-connection.ts';
 import type { ShardPort } from './shard-port.ts';
 
 export interface ConnectionsOptions {
@@ -28,6 +29,7 @@ export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #nowMs: () => number;
   readonly #open = new Map<number, Connection>();
+  readonly #internal = new Map<number, InternalConnection>();
   #lastNumber = 0;
   #parked = 0;
   #none: (() => void) | undefined;
@@ -63,12 +65,20 @@ export class Connections {
   }
 
   open(socket: Socket, identity: Identity): Connection {
-    this.#lastNumber += 1;
-    const number = this.#lastNumber;
-    if (number > 0xffff_ffff) throw new Error('connection numbers are used up');
+    const number = this.#nextNumber();
     const connection = new Connection({ number, identity, socket, shards: this.#options.shards });
     this.#open.set(number, connection);
     this.#armExpiry(connection);
+    return connection;
+  }
+
+  /** A connection of the daemon itself; it counts in no number of open connections. */
+  openInternal(take: TakeFrame): InternalConnection {
+    const number = this.#nextNumber();
+    const closed = () => this.#internal.delete(number);
+    const { shards } = this.#options;
+    const connection = new InternalConnection({ number, shards, take, closed });
+    this.#internal.set(number, connection);
     return connection;
   }
 
@@ -100,7 +110,10 @@ export class Connections {
   sendFrames(number: number, buffer: Uint8Array, spans: Uint32Array, count: number): void {
     const connection = this.#open.get(number);
     const socket = connection?.socket;
-    if (connection === undefined || socket === undefined) return;
+    if (connection === undefined || socket === undefined) {
+      this.#takeFrames(number, buffer, spans, count);
+      return;
+    }
     this.#socket = socket;
     this.#buffer = buffer;
     this.#spans = spans;
@@ -113,9 +126,26 @@ export class Connections {
     if (unsentBytes >= LIMITS.parkAtBytes || this.#dropped) this.#holdBack(connection, unsentBytes);
   }
 
+  /** Frames of a connection of the daemon itself; of one that is gone they are dropped. */
+  #takeFrames(number: number, buffer: Uint8Array, spans: Uint32Array, count: number): void {
+    const connection = this.#internal.get(number);
+    if (connection === undefined) return;
+    for (let index = 0; index < 2 * count; index += 2) {
+      const start = spans[index] as number;
+      connection.take(buffer.subarray(start, start + (spans[index + 1] as number)));
+    }
+  }
+
+  #nextNumber(): number {
+    this.#lastNumber += 1;
+    if (this.#lastNumber > 0xffff_ffff) throw new Error('connection numbers are used up');
+    return this.#lastNumber;
+  }
+
   /** A shard ends a connection, after an error it sent. */
   closeConnection(number: number, code: number): void {
     this.#open.get(number)?.close(code, '');
+    this.#internal.get(number)?.close();
   }
 
   /** The answers to frames of so many bytes are on their way. */

@@ -9,6 +9,7 @@ import type { Logger } from '../base/logger.ts';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { FrameHeader, type HeaderFault } from '../protocol/frame-header.ts';
+import { encodeInboundOk, type InboundResult } from '../protocol/inbound-frame.ts';
 import { CLOSE, KIND } from '../protocol/kinds.ts';
 import { BOUNDS } from './bounds.ts';
 import type { Connection } from './connection.ts';
@@ -28,9 +29,17 @@ import {
 } from './refusals.ts';
 import { WaitingFrames } from './waiting-frames.ts';
 
+/**
+ * Takes the bytes of an inbound frame, valid during the call only; resolves when all of it that is
+ * taken is durable. @throws FairleadError when the frame is not one
+ */
+export type InboundPort = (bytes: Uint8Array) => Promise<InboundResult>;
+
 export interface FrameRouterOptions {
   readonly directory: Directory;
   readonly logger: Logger;
+  /** Takes what gateways received. */
+  readonly inbound: InboundPort;
   /** Undefined while new work is welcome; afterwards what to answer it. */
   readonly goingAway: () => FairleadError | undefined;
 }
@@ -75,6 +84,9 @@ export class FrameRouter {
         return;
       case KIND.receipt:
         if (this.#may(connection, header, 'consume')) this.#byIds(connection, bytes, header);
+        return;
+      case KIND.inbound:
+        if (this.#may(connection, header, 'consume')) this.#inbound(connection, bytes, header);
         return;
       case KIND.cancel:
       case KIND.status:
@@ -126,6 +138,31 @@ export class FrameRouter {
     } else if (this.#forward(connection, bytes, header, shard)) {
       subscriptions.set(subscription, shard);
     }
+  }
+
+  /** What a gateway received goes to no shard; the answer leaves when it is durable. */
+  #inbound(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    if (this.#isLeaving(connection, header)) return;
+    const { id } = header;
+    const unansweredBytes = connection.unansweredBytes + bytes.byteLength;
+    if (unansweredBytes > LIMITS.publishWindowBytes + BOUNDS.windowRoomBytes) {
+      this.#refuse(connection, id, windowFull(connection.unansweredBytes));
+      return;
+    }
+    const { byteLength } = bytes;
+    connection.unansweredBytes += byteLength;
+    this.#options.inbound(bytes).then(
+      (result) => {
+        connection.unansweredBytes -= byteLength;
+        if (id > 0) connection.send(encodeInboundOk({ id, ...result }));
+      },
+      (error: unknown) => {
+        connection.unansweredBytes -= byteLength;
+        const known = error instanceof FairleadError;
+        if (!known) this.#options.logger.error({ err: error }, 'an inbound frame failed');
+        this.#refuse(connection, id, known ? error : new FairleadError('internal'));
+      },
+    );
   }
 
   /** Credit and settle: where their subscription is, or behind its subscribe frame. */

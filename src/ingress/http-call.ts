@@ -10,10 +10,11 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import { FairleadError } from '../errors.ts';
 import { BOUNDS } from './bounds.ts';
-import type { HttpReply } from './http-router.ts';
+import type { BasicCredentials, HttpReply } from './http-router.ts';
 
 const requestIdPattern = new RegExp(`^[A-Za-z0-9._-]{1,${BOUNDS.requestIdBytes}}$`);
 const bearerPattern = /^bearer +([^ ]+) *$/i;
+const basicPattern = /^basic +([A-Za-z0-9+/]+=*) *$/i;
 
 /** Bytes of bodies held for all calls; shared by the calls of one server. */
 export interface BodyBudget {
@@ -63,6 +64,15 @@ export class HttpCall {
     const token = bearerPattern.exec(this.headers.get('authorization') ?? '')?.[1];
     if (token === undefined) throw new FairleadError('tokenMissing');
     return token;
+  }
+
+  /** User and password; throws tokenMissing. */
+  credentials(): BasicCredentials {
+    const encoded = basicPattern.exec(this.headers.get('authorization') ?? '')?.[1];
+    const text = Buffer.from(encoded ?? '', 'base64').toString();
+    const colon = text.indexOf(':');
+    if (colon < 0) throw new FairleadError('tokenMissing', 'Basic credentials are required.');
+    return { user: text.slice(0, colon), password: text.slice(colon + 1) };
   }
 
   /**
@@ -130,19 +140,27 @@ export class HttpCall {
     });
   }
 
-  /** Sends `{code, message, status, details}` and the headers that belong to the status. */
-  refuse(error: FairleadError, extra: Readonly<Record<string, string>> = {}): void {
+  /**
+   * Sends `{code, message, status, details}`, or what `replyOf` makes of the error, and the headers
+   * that belong to the status.
+   */
+  refuse(
+    error: FairleadError,
+    extra: Readonly<Record<string, string>> = {},
+    replyOf: (error: FairleadError) => HttpReply = jsonReplyOf,
+  ): void {
     const headers: Record<string, string> = { ...extra };
     const retryAfterMs = error.details?.retryAfterMs;
     if (typeof retryAfterMs === 'number') headers['retry-after'] = `${retryAfterSec(retryAfterMs)}`;
-    if (error.status === 401) headers['www-authenticate'] = 'Bearer';
-    const { code, message, status, details } = error;
+    const reply = replyOf(error);
     const close = error.error === 'bodyTooLarge' || error.error === 'overloaded';
-    this.reply(
-      { status, body: { code, message, status, details: details ?? null }, headers },
-      close,
-    );
+    this.reply({ ...reply, headers: { ...headers, ...reply.headers } }, close);
   }
+}
+
+function jsonReplyOf({ code, message, status, details }: FairleadError): HttpReply {
+  const headers = status === 401 ? { 'www-authenticate': 'Bearer' } : {};
+  return { status, body: { code, message, status, details: details ?? null }, headers };
 }
 
 /** Whole seconds, as the header wants; at least one. */

@@ -1,5 +1,6 @@
 /** The table of HTTP routes: which handler a method and path lead to. Pure; the answers are http.ts's. */
 import { FairleadError } from '../errors.ts';
+import type { BasicCredentials, FormRequest } from '../rest/form-route.ts';
 import type { Identity, ScopeName } from './identity.ts';
 
 export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
@@ -16,7 +17,9 @@ export interface HttpRequest {
   readonly headers: ReadonlyMap<string, string>;
   /** The JSON value; undefined without a body. */
   readonly body: unknown;
-  /** Who asks; undefined on routes without a scope. */
+  /** The body as it came; undefined without one. */
+  readonly bytes?: Uint8Array | undefined;
+  /** Who asks; undefined on routes without a scope, and of a signed request without a token. */
   readonly identity: Identity | undefined;
   /** Of the peer, which may be a proxy; empty when it has gone. */
   readonly remoteAddress: string;
@@ -32,16 +35,35 @@ export interface HttpReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export interface Route {
+/** A route that takes JSON and a token. */
+export interface JsonRoute {
+  readonly body?: 'json';
   readonly method: HttpMethod;
   /** Starts with `/`; a segment `:name` takes any one segment that is not empty. */
   readonly path: string;
   readonly scope: ScopeName | 'none';
+  /** A request without a token is let through: the handler checks its signature. */
+  readonly signed?: boolean;
   /** Answers also while the daemon is not ready, and beyond the bound of requests under way. */
   readonly always?: boolean;
   /** Throws FairleadError for an answer with its status and code; anything else is a 500. */
   readonly handler: (request: HttpRequest) => Promise<HttpReply> | HttpReply;
 }
+
+/** A route that takes a form and Basic credentials, which its handler checks. */
+export interface BasicRoute {
+  readonly body: 'form';
+  readonly method: HttpMethod;
+  readonly path: string;
+  readonly scope: 'basic';
+  readonly always?: undefined;
+  /** Throws as that of a `JsonRoute` does. */
+  readonly handler: (request: FormRequest) => Promise<HttpReply> | HttpReply;
+}
+
+export type Route = JsonRoute | BasicRoute;
+
+export type { BasicCredentials };
 
 export type Match =
   | { readonly route: Route; readonly params: Readonly<Record<string, string>> }

@@ -1,21 +1,31 @@
 /**
- * HTTP beside the WebSocket: finds the route, checks the token, reads the JSON body, calls the
- * handler, and turns whatever it throws into a coded answer. Knows no resource.
+ * HTTP beside the WebSocket: finds the route, checks the token, reads the body, calls the handler,
+ * and turns whatever it throws into a coded answer. Knows no resource.
  */
 import type uWS from 'uWebSockets.js';
 import type { Logger } from '../base/logger.ts';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
+import type { ErrorForm } from '../rest/form-route.ts';
 import type { Authenticator } from './auth.ts';
 import { BOUNDS } from './bounds.ts';
 import { ClientGone, HttpCall, overloaded } from './http-call.ts';
-import { type HttpMethod, HttpRouter, type Match, type Route } from './http-router.ts';
+import {
+  type BasicRoute,
+  type HttpMethod,
+  HttpRouter,
+  type JsonRoute,
+  type Match,
+  type Route,
+} from './http-router.ts';
 import { hasScope, type Identity } from './identity.ts';
 
 export interface HttpServerOptions {
   readonly auth: Authenticator;
   readonly logger: Logger;
   readonly routes: readonly Route[];
+  /** Of paths whose errors have another form than the others'. */
+  readonly errorForms?: readonly ErrorForm[];
   /** Routes that are not `always` answer notReady while this says so. */
   readonly isServing: () => boolean;
   readonly requestsMax?: number;
@@ -24,6 +34,8 @@ export interface HttpServerOptions {
 
 const bodiless = new Set(['GET', 'HEAD', 'OPTIONS']);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+type Params = Readonly<Record<string, string>>;
 
 export class HttpServer {
   readonly #options: HttpServerOptions;
@@ -73,19 +85,35 @@ export class HttpServer {
     const match = this.#match(call);
     if ('allow' in match) {
       const message = `${call.path} does not take ${call.method}, but ${match.allow}.`;
-      call.refuse(new FairleadError('methodNotAllowed', message), { allow: match.allow });
+      this.#refuse(call, new FairleadError('methodNotAllowed', message), { allow: match.allow });
       return;
     }
     const { route, params } = match;
     this.#admit(route);
-    const token = route.scope === 'none' ? undefined : call.token();
+    if (route.body === 'form') await this.#answerForm(call, route, params);
+    else await this.#answerJson(call, route, params);
+  }
+
+  async #answerForm(call: HttpCall, route: BasicRoute, params: Params): Promise<void> {
+    const credentials = call.credentials();
+    const bytes = bodiless.has(call.method) ? undefined : await this.#body(call);
+    const body = new URLSearchParams(bytes === undefined ? '' : Buffer.from(bytes).toString());
+    if (!call.open) return;
+    const { query, headers } = call;
+    call.reply(await route.handler({ params, query, headers, body, credentials }));
+  }
+
+  async #answerJson(call: HttpCall, route: JsonRoute, params: Params): Promise<void> {
+    const isSigned = route.signed === true && !call.headers.has('authorization');
+    const token = route.scope === 'none' || isSigned ? undefined : call.token();
     const body = bodiless.has(call.method) ? undefined : this.#body(call);
     const identity = token === undefined ? undefined : await this.#identify(token, route, body);
-    const json = body === undefined ? undefined : parseJson(await body);
+    const bytes = await body;
+    const json = bytes === undefined ? undefined : parseJson(bytes);
     if (!call.open) return;
     const { path, query, headers, requestId, remoteAddress } = call;
     const method = route.method as HttpMethod;
-    const asked = { method, path, params, query, headers, body: json };
+    const asked = { method, path, params, query, headers, body: json, bytes };
     call.reply(await route.handler({ ...asked, identity, remoteAddress, requestId }));
   }
 
@@ -109,7 +137,7 @@ export class HttpServer {
     return call.body(bytesMax, this.#bodies);
   }
 
-  async #identify(token: string, route: Route, body?: Promise<unknown>): Promise<Identity> {
+  async #identify(token: string, route: JsonRoute, body?: Promise<unknown>): Promise<Identity> {
     // The body may fail first, while nobody awaits it yet.
     body?.catch(() => {});
     const identity = await this.#options.auth.verify(token);
@@ -122,12 +150,17 @@ export class HttpServer {
   #fail(call: HttpCall, error: unknown): void {
     if (error instanceof ClientGone) return;
     if (error instanceof FairleadError) {
-      call.refuse(error);
+      this.#refuse(call, error);
       return;
     }
     const { requestId, method, path } = call;
     this.#options.logger.error({ err: error, requestId, method, path }, 'request failed');
-    call.refuse(new FairleadError('internal', undefined, { requestId }));
+    this.#refuse(call, new FairleadError('internal', undefined, { requestId }));
+  }
+
+  #refuse(call: HttpCall, error: FairleadError, headers: Readonly<Record<string, string>> = {}) {
+    const form = this.#options.errorForms?.find(({ prefix }) => call.path.startsWith(prefix));
+    call.refuse(error, headers, form?.replyOf);
   }
 }
 

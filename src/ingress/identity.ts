@@ -1,10 +1,13 @@
 import { SCOPE_BIT } from '../protocol/exchange.ts';
 
-/** Who speaks: what a verified token says. */
-export const SCOPES = SCOPE_BIT;
+const { publish, consume, platform } = SCOPE_BIT;
+
+/** What a token may hold: the other bits are the daemon's own. */
+export const SCOPES = { publish, consume, platform } as const;
 
 export type ScopeName = keyof typeof SCOPES;
 
+/** Who speaks: what a verified token says. */
 export interface Identity {
   /** Who, for the record; undefined when the token does not say. */
   readonly subject?: string | undefined;

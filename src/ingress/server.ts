@@ -11,12 +11,13 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { encodeHello } from '../protocol/frames.ts';
 import { CLOSE } from '../protocol/kinds.ts';
+import type { ErrorForm } from '../rest/form-route.ts';
 import type { Authenticator } from './auth.ts';
 import { BOUNDS } from './bounds.ts';
 import type { Session, Socket, SocketData } from './connection.ts';
 import { Connections } from './connections.ts';
 import type { Directory } from './directory.ts';
-import { FrameRouter } from './frame-router.ts';
+import { FrameRouter, type InboundPort } from './frame-router.ts';
 import { healthRoutes, type Readiness } from './health.ts';
 import { HttpServer } from './http.ts';
 import type { Route } from './http-router.ts';
@@ -35,8 +36,12 @@ export interface IngressOptions {
   readonly shards: readonly ShardPort[];
   readonly directory: Directory;
   readonly routes: readonly Route[];
+  /** Of paths whose errors have another form than the others'. */
+  readonly errorForms?: readonly ErrorForm[];
   readonly collect: () => Promise<MetricFamily[]>;
   readonly metricsScope: 'none' | 'platform';
+  /** Takes what gateways received; left out: nobody does. */
+  readonly inbound?: InboundPort;
   readonly logger: Logger;
   /** As told to clients in the hello frame. */
   readonly durability: string;
@@ -45,6 +50,10 @@ export interface IngressOptions {
   readonly connectionsMax?: number;
   readonly requestsMax?: number;
 }
+
+const nobody: InboundPort = async () => {
+  throw new FairleadError('notYetSupported');
+};
 
 /** The limits that a client has to know. */
 const helloLimits = {
@@ -85,7 +94,12 @@ export class Ingress {
     this.#options = options;
     this.#library = loadLibrary(options);
     this.connections = new Connections({ shards, logger });
-    this.#router = new FrameRouter({ directory, logger, goingAway: () => this.#leaving });
+    this.#router = new FrameRouter({
+      directory,
+      logger,
+      inbound: options.inbound ?? nobody,
+      goingAway: () => this.#leaving,
+    });
     this.#http = new HttpServer({
       auth,
       logger,
@@ -93,6 +107,7 @@ export class Ingress {
         ...healthRoutes({ ...options, readiness: () => this.#readiness }),
         ...options.routes,
       ],
+      errorForms: options.errorForms ?? [],
       isServing: () => this.#serving,
       ...(requestsMax === undefined ? {} : { requestsMax }),
     });

@@ -9,6 +9,7 @@ import {
   SCOPE_BIT,
 } from '../../src/protocol/exchange.ts';
 import { type DaemonFrame, type Delivery, decodeDaemonFrame } from '../../src/protocol/frames.ts';
+import { decodeStatusEvents, type StatusEvent } from '../../src/protocol/status-events.ts';
 import type { FrameSink } from '../../src/shard/frame-sink.ts';
 import { ShardPool, type ShardPoolOptions } from '../../src/shard/shard-pool.ts';
 
@@ -30,6 +31,7 @@ export class RecordingSink implements FrameSink {
   readonly frames: { connection: number; frame: DaemonFrame }[] = [];
   readonly closed: [connection: number, code: number][] = [];
   readonly released = new Map<number, number>();
+  readonly events: { shard: number; sequence: number; events: StatusEvent[] }[] = [];
   /** Frames of each call of sendFrames. */
   readonly calls: number[] = [];
   #waiting: { holds: () => boolean; resolve: () => void }[] = [];
@@ -51,6 +53,11 @@ export class RecordingSink implements FrameSink {
 
   windowReleased(connection: number, bytes: number): void {
     this.released.set(connection, (this.released.get(connection) ?? 0) + bytes);
+    this.#check();
+  }
+
+  statusEvents(shard: number, sequence: number, bytes: Uint8Array): void {
+    this.events.push({ shard, sequence, events: decodeStatusEvents(bytes) });
     this.#check();
   }
 

@@ -12,8 +12,13 @@ declare module 'smpp' {
     encode(value: unknown): unknown;
     decode(value: unknown): unknown;
   }
+  /** How one form of field is read; only those that this project replaces are named. */
+  interface FieldType<T> {
+    read(buffer: Buffer, offset: number, length: number): T;
+  }
   interface Parameter {
     filter?: Filter;
+    type: FieldType<unknown>;
   }
   interface Command {
     readonly id: number;
@@ -47,6 +52,10 @@ declare module 'smpp' {
     };
     readonly commands: Record<string, Command>;
     readonly tlvs: Record<string, Parameter>;
+    readonly types: {
+      readonly buffer: FieldType<Buffer>;
+      readonly tlv: { readonly buffer: FieldType<Buffer>; readonly string: FieldType<string> };
+    };
     readonly gsmCoder: {
       encode(text: string, table: number): Buffer;
       decode(octets: Buffer, table: number): string;
