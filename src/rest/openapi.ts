@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorName } from '../errors.ts';
 import { errorSchema, type JsonSchema, SchemaCollector } from './openapi-schemas.ts';
-import { NO_QUERY, type RestRoute, route } from './rest-route.ts';
+import { NO_QUERY, type RestRoute, type RestScope, route } from './rest-route.ts';
 
 /** What any route may answer. */
 const COMMON_ERRORS: readonly ErrorName[] = ['unknownField', 'internal', 'notReady', 'overloaded'];
@@ -77,15 +77,16 @@ export function openApi(routes: readonly RestRoute[], version: string): object {
   };
 }
 
-function operationOf({ method, path, scope, doc }: RestRoute, schemas: SchemaCollector): object {
+function operationOf(each: RestRoute, schemas: SchemaCollector): object {
+  const { method, path, scope, signed, doc } = each;
   const { summary, tag, body, example } = doc;
   const isOpen = scope === 'none';
   return {
     operationId: `${method.toLowerCase()}${path.replace(/[^A-Za-z0-9]+(\w)/g, (_, letter) => letter.toUpperCase())}`,
     tags: [tag],
     summary,
-    description: isOpen ? 'Needs no token.' : `Needs a token with the scope \`${scope}\`.`,
-    security: isOpen ? [] : [{ token: [] }],
+    description: isOpen ? 'Needs no token.' : needs(scope, signed),
+    security: isOpen ? [] : signed ? [{ token: [] }, {}] : [{ token: [] }],
     parameters: parametersOf(doc, schemas),
     ...(body === null
       ? {}
@@ -99,6 +100,11 @@ function operationOf({ method, path, scope, doc }: RestRoute, schemas: SchemaCol
     ...(example.before === undefined ? {} : { 'x-example-before': example.before }),
     'x-example-status': example.status,
   };
+}
+
+function needs(scope: RestScope, signed: boolean | undefined): string {
+  const token = `Needs a token with the scope \`${scope}\``;
+  return signed ? `${token}, or a signature of Standard Webhooks.` : `${token}.`;
 }
 
 function parametersOf(

@@ -16,7 +16,7 @@ export const pageFields = {
     .describe('rows of a page'),
   cursor: z
     .string()
-    .regex(/^[A-Za-z0-9_-]{1,1024}$/, 'is what the page before gave')
+    .regex(/^[A-Za-z0-9_-]{1,3072}$/, 'is what the page before gave')
     .optional()
     .describe('where the page before ended'),
 };

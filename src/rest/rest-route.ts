@@ -18,7 +18,9 @@ export interface RestRequest {
   readonly headers: ReadonlyMap<string, string>;
   /** The JSON value; undefined without a body. */
   readonly body: unknown;
-  /** Who asks; undefined on routes without a scope. */
+  /** The body as it came; undefined without one. */
+  readonly bytes?: Uint8Array | undefined;
+  /** Who asks; undefined on routes without a scope, and of a signed request without a token. */
   readonly identity: RestIdentity | undefined;
   readonly remoteAddress: string;
 }
@@ -101,6 +103,8 @@ export interface RestRoute {
   readonly method: RestMethod;
   readonly path: string;
   readonly scope: RestScope;
+  /** A request without a token is let through: the handler checks its signature. */
+  readonly signed?: boolean;
   readonly doc: RouteDoc;
   /** @throws FairleadError for an answer with its code and status. */
   readonly handler: (request: RestRequest) => Promise<RestReply> | RestReply;
@@ -113,6 +117,8 @@ export interface RouteRequest<Q extends z.ZodObject> {
   /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: unknown;
+  /** The body as it came; undefined without one. */
+  readonly bytes?: Uint8Array | undefined;
   readonly identity: RestIdentity | undefined;
   /** Who a change is recorded for. */
   readonly actor: Actor;
@@ -122,6 +128,7 @@ export interface RouteDefinition<Q extends z.ZodObject> {
   readonly method: RestMethod;
   readonly path: string;
   readonly scope: RestScope;
+  readonly signed?: boolean;
   readonly doc: RouteDoc<Q>;
   readonly handler: (request: RouteRequest<Q>) => Promise<RestReply> | RestReply;
 }
@@ -135,7 +142,7 @@ export const NO_QUERY = z.strictObject({});
  * @throws Error when the documented parameters are not those of the path
  */
 export function route<Q extends z.ZodObject>(definition: RouteDefinition<Q>): RestRoute {
-  const { method, path, scope, doc } = definition;
+  const { method, path, scope, signed = false, doc } = definition;
   const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name);
   if (names.join() !== Object.keys(doc.params).join()) {
     throw new Error(`route ${method} ${path}: documents ${Object.keys(doc.params).join()}`);
@@ -147,7 +154,7 @@ export function route<Q extends z.ZodObject>(definition: RouteDefinition<Q>): Re
     const given = parseQuery(what, doc.query, query);
     return definition.handler({ ...request, query: given, actor });
   };
-  return { method, path, scope, doc, handler };
+  return { method, path, scope, signed, doc, handler };
 }
 
 function parseQuery<Q extends z.ZodObject>(

@@ -1,0 +1,56 @@
+// Whatever bytes come: the server answers in its form and never fails.
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import t from 'tap';
+import { AccountApi } from './account-api.ts';
+
+const bytes = fc.oneof(
+  fc.uint8Array({ maxLength: 200 }),
+  fc.string({ unit: 'binary', maxLength: 80 }).map((text) => Buffer.from(text)),
+  fc.constantFrom(
+    ...['To=%', 'To=%ff%fe&Body=%00', '{"To":"+49"}', 'To=a&To=b&To=c', '&&&==', 'Body'.repeat(50)],
+    ...['To=%2B4915112345678&From=4930&Body=%ff', 'To=%2B4915112345678&From=A&Body=%ed%a0%80'],
+  ),
+);
+const segment = fc.oneof(
+  fc.constantFrom('Messages.json', 'Messages', '.json', '%', '%00', '..', 'Messages/SM.json'),
+  fc.constantFrom(`Messages/SM${'0'.repeat(32)}.json`, `Messages/SM${'f'.repeat(32)}/Media.json`),
+  fc.webSegment(),
+);
+const method = fc.constantFrom('GET', 'POST', 'DELETE', 'PUT', 'HEAD', 'OPTIONS', 'PATCH');
+const authorization = fc.oneof(
+  fc.constant(undefined),
+  fc.constantFrom('Basic', 'Basic =', 'Basic Og==', 'Basic QUM6', 'Basic %', 'Bearer x'),
+);
+
+t.test('any request', async (t) => {
+  const api = await AccountApi.start(t);
+  const { sid, token } = api.acme;
+  const ours = `Basic ${Buffer.from(`${sid}:${token}`).toString('base64')}`;
+  const seen = new Set<number>();
+  const property = fc.asyncProperty(
+    method,
+    segment,
+    fc.webQueryParameters(),
+    bytes,
+    fc.option(authorization, { nil: ours, freq: 2 }),
+    async (method, segment, query, body, credentials) => {
+      const url = `${api.url}/2010-04-01/Accounts/${sid}/${segment}?${query}`;
+      const bodiless = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
+      const answer = await fetch(url, {
+        method,
+        headers: credentials === undefined ? {} : { authorization: credentials },
+        ...(bodiless ? {} : { body: Buffer.from(body) }),
+      });
+      const text = await answer.text();
+      seen.add(answer.status);
+      assert.ok(answer.status < 500, `${method} ${url}: ${answer.status} ${text}`);
+      if (answer.status < 400 || method === 'HEAD') return;
+      const { code, status } = JSON.parse(text);
+      assert.equal(status, answer.status);
+      assert.ok(code >= 20_000, text);
+    },
+  );
+  await t.resolves(fc.assert(property, { numRuns: 600 }));
+  for (const status of [200, 400, 401, 404, 405]) t.ok(seen.has(status), `${status} was seen`);
+});
