@@ -19,6 +19,8 @@ export interface DaemonOptions {
   readonly dataDir: string;
   /** 0 takes any free one. */
   readonly port?: number | undefined;
+  /** Options of the daemon beside these, as KEY=VALUE. */
+  readonly settings?: readonly string[] | undefined;
   /** Arguments of Node, before the program. */
   readonly nodeArgs?: readonly string[] | undefined;
 }
@@ -36,7 +38,7 @@ export class DaemonProcess {
 
   /** Resolves when it said that it is ready. */
   static async start(options: DaemonOptions): Promise<DaemonProcess> {
-    const { durability, dataDir, port = 0, nodeArgs = [] } = options;
+    const { durability, dataDir, port = 0, settings = [], nodeArgs = [] } = options;
     const program = join(root, 'dist', 'main.js');
     if (!existsSync(program)) throw new Error(`${program} is not there: run npm run build first`);
     const command = ['dev', '--json', '--data', dataDir, '--keep', '--port', String(port)];
@@ -44,8 +46,7 @@ export class DaemonProcess {
       ...nodeArgs,
       launcherOf(program),
       ...command,
-      '--set',
-      `durability=${durability}`,
+      ...[`durability=${durability}`, ...settings].flatMap((setting) => ['--set', setting]),
     ];
     const child = spawn(process.execPath, args, {
       cwd: root,

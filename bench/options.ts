@@ -1,7 +1,7 @@
 /** Arguments of `npm run bench`. */
 import { parseArgs } from 'node:util';
 
-export const SCOPES = ['core', 'generator', 'dispatch', 'restart', 'life'] as const;
+export const SCOPES = ['core', 'generator', 'dispatch', 'restart', 'life', 'gateways'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface BenchOptions {
@@ -14,20 +14,21 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly measureMs: number;
   readonly warmUpMs: number;
-  /** That wait at a restart; scheduled ones and keys of the life rows. */
+  /** That wait at a restart or in the outbox; scheduled ones and keys of the life rows. */
   readonly messages: number;
 }
 
 export const USAGE = `usage: npm run bench -- [options]
 
-  --scope SCOPE      core, generator, dispatch, restart, life or all (default: all)
+  --scope SCOPE      core, generator, dispatch, restart, life, gateways or all (default: all)
   --filter TEXT      only rows whose name contains TEXT, for example flushed/160B/100
   --json             one JSON object a row, a line each
   --quick            few rows, one short round: shows that it works, measures little
   --rounds N         rounds a row, of which the median is taken (default: 3)
   --seconds N        measured seconds a round (default: 5)
   --generators N     load generator processes (default: 1)
-  --messages N       messages that wait at a restart, messages and keys of life rows (default: 1000000)
+  --messages N       messages that wait at a restart or in the outbox, messages and keys of life rows
+                     (default: 1000000)
   --help`;
 
 /** A message for the user: the arguments are wrong. */

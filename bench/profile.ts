@@ -1,6 +1,6 @@
 /**
- * `node scripts/ts.mjs bench/profile.ts [--row NAME] [--seconds N] [--perf]`: where the daemon's
- * time goes while a dispatch row runs. Without `--perf` V8's sampling profiler looks at the main
+ * `node scripts/ts.mjs bench/profile.ts [--row NAME] [--seconds N] [--messages N] [--perf]`: where
+ * the daemon's time goes while a row of dispatch or of the gateways runs. Without `--perf` V8's sampling profiler looks at the main
  * thread and at the shards' workers: functions of JavaScript, and native calls as one each. With
  * `--perf` Linux's profiler looks at all threads: Rust, LMDB, network library and kernel by name.
  */
@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { type CpuProfile, selfTimes } from './cpu-profile.ts';
 import { measureRow, type Observer } from './dispatch.ts';
 import { dispatchRows } from './dispatch-rows.ts';
+import { OBSERVED_ROWS } from './gateways/observe.ts';
 import { InspectorClient } from './inspector.ts';
 import { formatRow } from './report.ts';
 import { freePort } from './restart.ts';
@@ -24,16 +25,25 @@ const { values } = parseArgs({
   options: {
     row: { type: 'string', default: 'flushed/160B/100' },
     seconds: { type: 'string', default: '5' },
+    messages: { type: 'string', default: '50000' },
     perf: { type: 'boolean', default: false },
   },
 });
-const row = dispatchRows({ quick: false }).find(({ name }) => name === values.row);
-if (row === undefined) throw new Error(`there is no row ${values.row}`);
+/** Of a row of the gateways; the last one is looked at. */
+const GATEWAY_ROUNDS = 3;
 const directory = mkdtempSync(join(tmpdir(), 'fairlead-profile-'));
 const measureMs = 1000 * Number(values.seconds);
 const pace = { rounds: 1, warmUpMs: 1000, measureMs, generators: 1 };
 const observer = values.perf ? perfObserver() : inspectorObserver(await freePort());
-for await (const result of measureRow(row, pace, observer)) console.log(formatRow(result));
+const gatewayRow = OBSERVED_ROWS.get(values.row);
+if (gatewayRow === undefined) {
+  const row = dispatchRows({ quick: false }).find(({ name }) => name === values.row);
+  if (row === undefined) throw new Error(`there is no row ${values.row}`);
+  for await (const result of measureRow(row, pace, observer)) console.log(formatRow(result));
+} else {
+  const perSec = await gatewayRow(Number(values.messages), GATEWAY_ROUNDS, observer);
+  console.log(`\n${values.row} ${Math.round(perSec)}/s`);
+}
 console.log(`profiles are in ${directory}`);
 
 /** A CPU profile of each thread that runs JavaScript; they open in the browser's developer tools. */

@@ -1,6 +1,8 @@
 /** Rows as text for people; `--json` prints them as they are. */
 import type { CoreResult } from './criterion.ts';
 import type { DispatchResult } from './dispatch.ts';
+import { gatewayFactsOf } from './gateways/report.ts';
+import type { GatewayResult } from './gateways/rows.ts';
 import type { GeneratorResult } from './generator-cost.ts';
 import type { HostRow } from './host.ts';
 import type { LifeResult } from './life.ts';
@@ -13,7 +15,8 @@ export type Row =
   | DispatchResult
   | GeneratorResult
   | RestartResult
-  | LifeResult;
+  | LifeResult
+  | GatewayResult;
 
 const NAME_WIDTH = 34;
 const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 21 });
@@ -66,6 +69,8 @@ function factsOf(row: Row): string[] {
       ];
     case 'life':
       return lifeFactsOf(row);
+    case 'gateways':
+      return gatewayFactsOf(row);
   }
 }
 

@@ -2,6 +2,7 @@
 import { measureCore } from './core.ts';
 import { measureRow, type Pace } from './dispatch.ts';
 import { dispatchRows } from './dispatch-rows.ts';
+import { measureGateways } from './gateways/rows.ts';
 import { measureGenerator } from './generator-cost.ts';
 import { hostRow } from './host.ts';
 import { measureLife } from './life.ts';
@@ -29,6 +30,9 @@ async function* rowsOf(scope: Scope, options: BenchOptions): AsyncGenerator<Row,
       return;
     case 'life':
       yield* measureLife({ messages: options.messages, rounds, filter });
+      return;
+    case 'gateways':
+      yield* measureGateways({ quick, messages: options.messages, rounds, filter });
       return;
   }
 }

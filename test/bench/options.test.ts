@@ -3,7 +3,7 @@ import { parseOptions, UsageError } from '../../bench/options.ts';
 
 t.test('all scopes, three rounds of five seconds', async (t) => {
   t.match(parseOptions([]), {
-    scopes: ['core', 'generator', 'dispatch', 'restart', 'life'],
+    scopes: ['core', 'generator', 'dispatch', 'restart', 'life', 'gateways'],
     json: false,
     rounds: 3,
     measureMs: 5000,
@@ -20,7 +20,9 @@ t.test('a given number wins over --quick', async (t) => {
 t.test('wrong arguments are named', async (t) => {
   t.throws(
     () => parseOptions(['--scope', 'disk']),
-    new UsageError('--scope takes core, generator, dispatch, restart, life or all, received disk'),
+    new UsageError(
+      '--scope takes core, generator, dispatch, restart, life, gateways or all, received disk',
+    ),
   );
   t.throws(
     () => parseOptions(['--rounds', '0']),
