@@ -17,6 +17,8 @@ export interface DaemonOptions {
   readonly build?: string | undefined;
   readonly settings?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Called with what kills it before it is ready. */
+  readonly onSpawn?: (kill: () => void) => void;
 }
 
 export interface ShardStatus {
@@ -50,6 +52,7 @@ export class BuiltDaemon {
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH ?? '', ...env } },
     );
+    options.onSpawn?.(() => child.kill('SIGKILL'));
     const words = { text: '' };
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       words.text = (words.text + text).slice(-4_000);
@@ -117,8 +120,13 @@ export class BuiltDaemon {
     throw new Error(`the daemon ended by itself: ${signalCode ?? exitCode}\n${this.#words.text}`);
   }
 
-  async put(path: string, fields: object): Promise<void> {
-    await this.#request(`/v1/${path}`, { method: 'PUT', body: JSON.stringify(fields) });
+  async put(path: string, fields: object): Promise<unknown> {
+    const init = { method: 'PUT', body: JSON.stringify(fields) };
+    return JSON.parse(await this.#request(`/v1/${path}`, init));
+  }
+
+  async get(path: string): Promise<unknown> {
+    return JSON.parse(await this.#request(`/v1/${path}`, {}));
   }
 
   async shards(): Promise<readonly ShardStatus[]> {

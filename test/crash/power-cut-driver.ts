@@ -95,6 +95,7 @@ const sink: FrameSink = {
   },
   closeConnection: () => {},
   windowReleased: () => {},
+  statusEvents: () => {},
 };
 
 function take(bytes: Uint8Array, lines: string[]): void {
