@@ -1,18 +1,23 @@
 /**
  * The composition root: builds the parts, joins them, and knows in which order they start and end.
  *
- * Start: data directory → entities → shards with their recovery → ingress → ready.
- * Stop: not ready → no new connections → clients told to go → shards pick no more → wait for what
- * is in flight, up to the deadline → sockets closed → shards flushed and closed → entities → lock.
+ * Start: data directory → entities → outbox, callbacks → shards with their recovery → ingress → gateways → ready.
+ * Stop: not ready → no new connections → clients told to go → shards pick no more → gateways give
+ * back what waits → wait for what is in flight, up to the deadline → gateways and sockets closed →
+ * shards flushed and closed → callbacks, outbox → entities → lock.
  */
 import { availableParallelism } from 'node:os';
 import { ProcessClock } from './base/clock.ts';
 import type { Logger } from './base/logger.ts';
 import { webhookSecret } from './base/webhook-secret.ts';
-import { type Config, ConfigError, readAuthKeys, shardsDefault } from './config/index.ts';
+import type { Callbacks } from './callbacks/callbacks.ts';
+import { type Config, ConfigError, readAuthKeys, Secrets, shardsDefault } from './config/index.ts';
+import { accountForm } from './daemon-accounts.ts';
+import { type Gateways, joinGateways } from './daemon-gateways.ts';
+import { type JoinedOutbound, joinOutbound, type OutboundParts } from './daemon-outbound.ts';
 import { daemonStatus } from './daemon-status.ts';
 import { EntityService } from './dispatch/entity-service.ts';
-import type { EntityTable } from './dispatch/ports.ts';
+import type { EntityTable, ShardPorts } from './dispatch/ports.ts';
 import { restRoutes } from './dispatch/rest-routes.ts';
 import { encodeConfiguration, shardPortsOf } from './dispatch/shard-requests.ts';
 import { FairleadError } from './errors.ts';
@@ -82,6 +87,7 @@ class Daemon implements StartedDaemon {
   readonly #closers: (() => Promise<void> | void)[] = [];
   #pool: ShardPool | undefined;
   #ingress: Ingress | undefined;
+  #gateways: Gateways | undefined;
   #stopped: Promise<void> | undefined;
   #checking: Promise<void> | undefined;
   #url = '';
@@ -116,16 +122,47 @@ class Daemon implements StartedDaemon {
     const shards = shardPortsOf(directory.shards, (shard) => this.#ports[shard]);
     const { autoCreateDestinations } = config.dispatch;
     const entities = EntityService.open({ table, shards, autoCreateDestinations });
-    this.#pool = await this.#openShards(directory, entities);
-    const status = () =>
-      daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
     const secretOf = (tenant: string, version: number) =>
       webhookSecret(directory.hashKey, tenant, version);
-    const routes = withOpenApi(restRoutes({ entities, table, shards, status, secretOf }), version);
-    this.#ingress = await this.#openIngress({ auth, directory: entities, routes });
+    const clock = ProcessClock.start();
+    this.#closers.push(() => clock.stop());
+    const outgoing = this.#joinOutbound({
+      path: directory.outboundPath,
+      entities,
+      secretOf,
+      clock,
+    });
+    this.#pool = await this.#openShards({
+      directory,
+      entities,
+      clock,
+      callbacks: outgoing.callbacks,
+    });
+    const status = () =>
+      daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
+    const gateways = this.#openGateways(directory, entities, shards, outgoing);
+    this.#gateways = gateways;
+    const rest = [
+      ...restRoutes({ entities, table, shards, status, secretOf }),
+      ...gateways.routes,
+      ...outgoing.outbound.routes,
+    ];
+    const { hashKey } = directory;
+    const form = accountForm({ entities, shards, hashKey, logger: this.#options.logger });
+    this.#ingress = await this.#openIngress({
+      auth,
+      directory: entities,
+      routes: [...withOpenApi(rest, version), ...form.routes],
+      errorForms: [form.errorForm],
+      inbound: gateways.inboundFrames,
+    });
+    // They use shards and connections to the end, so they are closed before them.
+    this.#closers.push(() => gateways.close());
     await this.#watchDisk(this.#pool);
     // A first exchange, so that what was recovered shows in the counters.
     await this.checkShards();
+    gateways.start();
+    outgoing.outbound.outbox.start();
     this.#url = urlOf(config, this.port);
     this.#ingress.setReady(true);
   }
@@ -161,6 +198,7 @@ class Daemon implements StartedDaemon {
     this.#ingress?.stopAccepting();
     this.#ingress?.goAway('the daemon is stopping', RETRY_AFTER_MS);
     await Promise.all(this.#ports.map((port) => port.request(INPUT_OP.drain, new Uint8Array())));
+    this.#gateways?.service.giveBack();
     const inFlight = (): number =>
       this.#ports.reduce((sum, { counters }) => sum + counters.inFlight, 0);
     while (inFlight() > 0 && performance.now() < endMs) {
@@ -207,10 +245,51 @@ class Daemon implements StartedDaemon {
     };
   }
 
-  async #openShards(directory: DataDirectory, entities: EntityService): Promise<ShardPool> {
+  /** Closed after the shards: what they still tell is taken. */
+  #joinOutbound(
+    parts: Pick<OutboundParts, 'path' | 'entities' | 'secretOf' | 'clock'>,
+  ): JoinedOutbound {
     const { config, logger } = this.#options;
-    const clock = ProcessClock.start();
-    this.#closers.push(() => clock.stop());
+    const joined = joinOutbound({
+      ...parts,
+      config,
+      eventsTaken: (shard, sequence) => this.#ports[shard]?.eventsTaken(sequence),
+      logger,
+      onFatal: this.#onFatal,
+    });
+    this.#closers.push(() => joined.close(CLOSE_MS_MIN));
+    return joined;
+  }
+
+  #openGateways(
+    { hashKey }: DataDirectory,
+    entities: EntityService,
+    shards: ShardPorts,
+    { outbound, callbacks }: JoinedOutbound,
+  ): Gateways {
+    const { config, env, logger } = this.#options;
+    return joinGateways({
+      entities,
+      shards,
+      connections: () => this.#ingress?.connections,
+      outbound,
+      secrets: new Secrets({ dir: config.secrets.dir ?? env.CREDENTIALS_DIRECTORY, env }),
+      hashKey,
+      receiptWaitMs: config.gateway.receiptWaitMs,
+      late: ({ messageId, status, code }) => callbacks.lateReceipt(messageId, status, code),
+      logger,
+      onFatal: this.#onFatal,
+    });
+  }
+
+  async #openShards(parts: {
+    directory: DataDirectory;
+    entities: EntityService;
+    clock: ProcessClock;
+    callbacks: Callbacks;
+  }): Promise<ShardPool> {
+    const { directory, entities, clock, callbacks } = parts;
+    const { config, logger } = this.#options;
     // No frame comes before the ingress is there, so none is lost.
     const connections = () => this.#ingress?.connections;
     const pool = await ShardPool.open({
@@ -229,6 +308,7 @@ class Daemon implements StartedDaemon {
           connections()?.sendFrames(connection, buffer, spans, count),
         closeConnection: (connection, code) => connections()?.closeConnection(connection, code),
         windowReleased: (connection, bytes) => connections()?.windowReleased(connection, bytes),
+        statusEvents: (shard, sequence, bytes) => callbacks.statusEvents(shard, sequence, bytes),
       },
     });
     this.#closers.push(() => pool.close());
@@ -236,7 +316,10 @@ class Daemon implements StartedDaemon {
   }
 
   async #openIngress(
-    parts: Pick<Parameters<typeof Ingress.start>[0], 'auth' | 'directory' | 'routes'>,
+    parts: Pick<
+      Parameters<typeof Ingress.start>[0],
+      'auth' | 'directory' | 'routes' | 'errorForms' | 'inbound'
+    >,
   ): Promise<Ingress> {
     const { config, logger, version } = this.#options;
     const { host, port, allowFallback, metricsScope, tls } = config.ingress;
@@ -250,7 +333,10 @@ class Daemon implements StartedDaemon {
       allowFallback,
       metricsScope,
       shards: this.#ports,
-      collect: async () => (await metrics?.collect()) ?? [],
+      collect: async () => [
+        ...((await metrics?.collect()) ?? []),
+        ...(this.#gateways?.metrics() ?? []),
+      ],
       logger,
       durability: config.durability,
       version,

@@ -98,9 +98,56 @@ export const LIMITS = {
   retentionMs: 3_600_000,
   retentionBytes: 256 * MIB,
 
+  // Status events of messages with a callback, enforced in the core.
+  /**
+   * Bytes of a shard's events that are stored and not taken. Past it: messages with a callback are refused
+   * as overloaded. Those accepted before go on, and their events are stored.
+   */
+  statusEventBytes: 64 * MIB,
+  /** Of these, bytes told and not taken, and told in one exchange. Past them: the rest is told later. */
+  statusEventToldBytes: 4 * MIB,
+  statusEventExchangeBytes: 1 * MIB,
+
+  // Status callbacks.
+  /**
+   * Messages whose callbacks are not over. Past it: the oldest of those that only wait for a receipt are
+   * given up, with a line in the log. Those that are not sent yet stay.
+   */
+  callbackRecords: 2_000_000,
+
   // Lists of messages over REST.
   /** Questions to shards for one page. Past it: a page that is short, or empty, with a cursor. */
   asksPerPage: 32,
+
+  // Gateways that the daemon drives.
+  /** Payload bytes held for one gateway at which its deliveries are parked, and below which they go on. */
+  gatewayParkBytes: 16 * MIB,
+  gatewayUnparkBelowBytes: 4 * MIB,
+  /** Bytes of the answer of a gateway or hook that are read. The rest is dropped: then it says nothing. */
+  gatewayAnswerBytes: 256 * KIB,
+  /** Messages that are known to be in doubt. Past it: the oldest goes out again without the flag. */
+  gatewayDoubts: 65_536,
+  /** Messages that a gateway is handed beyond its window. Past it: its window may wait for the disk. */
+  gatewayAhead: 256,
+  /** Messages of one question to a hook, and questions under way for a gateway. The others wait. */
+  hookBatch: 100,
+  hookRequests: 8,
+  /** Gateways with lines of their own in the metrics. The others have none. */
+  gatewaysShown: 256,
+  /** Receipts that are waited for, in bytes on disk, and for how long. Past them: the oldest is dropped. */
+  receiptBytes: 512 * MIB,
+  receiptWaitMs: 72 * 3_600_000,
+  receiptWaitMsMax: 14 * 24 * 3_600_000,
+  /** Parts of one message that receipts are kept for. The others are not waited for. */
+  receiptParts: 64,
+  /** How long a receipt that comes before the answer to its message waits, and how many do. Past them: unknown. */
+  receiptEarlyMs: 10_000,
+  receiptsEarly: 10_000,
+  /** Receipts of one request, and inbound messages of one. Past it: tooManyMessages. */
+  receiptsPerRequest: 1_000,
+  inboundPerRequest: 100,
+  /** Keys of inbound messages of the last day. Past it: the oldest goes, and a repetition of it is taken again. */
+  inboundKeys: 1_000_000,
 
   // Entities.
   entitiesPerKind: 100_000,
@@ -133,6 +180,8 @@ export const LIMITS = {
   /** How long a socket is kept idle, and the most that a peer's hint makes of it. */
   outboundIdleMs: 4_000,
   outboundIdleMsMax: 60_000,
+  /** URLs that are remembered as checked, without their addresses. Past it: all are checked anew. */
+  outboundUrls: 2048,
 
   // Gateways, accounts and services. Past them a PUT is refused as invalidValue.
   /** Destinations of one gateway; the daemon subscribes to each. */
@@ -144,6 +193,62 @@ export const LIMITS = {
   /** How long the secret before may go on signing after a rotation. */
   secretOverlapMsMax: 30 * 24 * 3_600_000,
   secretOverlapMsDefault: 24 * 3_600_000,
+
+  // SMPP links.
+  /** Octets of one PDU, room for a message_payload of 64 KiB. Past it: the session ends. */
+  smppPduBytes: 70_000,
+  /** Enquiries in a row without an answer at which a session ends. */
+  smppEnquireMisses: 3,
+  /** First and longest wait before a new session. */
+  smppBackoffMs: 500,
+  smppBackoffMsMax: 30_000,
+  /** Wait that a throttled answer asks for, and one of a full queue: the PDU names none. */
+  smppThrottledMs: 1_000,
+  smppQueueFullMs: 5_000,
+  /** How long later parts of a message are tried again once one is out. Past it: the message ends as its last part did. */
+  smppPartsDelayMs: 10_000,
+  /** Incoming of one link whose handlers run. Past it: the next ones wait. */
+  smppInboundMax: 64,
+  /** Incoming of one link that waits for that. Past it: answered with a temporary error. */
+  smppInboundWaiting: 1_024,
+  /** Incoming messages, and bytes of them, that wait for more parts. Past it: the oldest is handed over as it is. */
+  smppPartsMessages: 1_024,
+  smppPartsBytes: 4 * MIB,
+  /** How long they wait. Past it: as above. */
+  smppPartsWaitMs: 60_000,
+  /** How often a handler is asked to take such a message, and the wait between. Past it: it is lost, and logged. */
+  smppPartsAttempts: 5,
+  smppPartsRetryMs: 5_000,
+
+  // The outbox: requests that are sent until they are taken.
+  /** Items and their bytes, those that failed included. Past it: outboxFull with retryAfterMs. */
+  outboxItems: 1_000_000,
+  outboxBytes: 1024 * MIB,
+  /** Bytes of one item's body. Past it: payloadTooLarge. */
+  outboxBodyBytes: 256 * KIB,
+  /** Items of one endpoint that wait. Past it: new ones for it are refused as outboxFull, those for others are not. */
+  outboxItemsPerEndpoint: 250_000,
+  /** Bytes of items that are kept in memory from their taking to their first attempt. Past it: they are read back. */
+  outboxCacheBytes: 32 * MIB,
+  /** Items that failed and are kept. Past it: the oldest is dropped. */
+  outboxFailed: 100_000,
+  /** Endpoints without items that are remembered. Past it: the one without items for longest is forgotten. */
+  outboxEndpoints: 20_000,
+  /** Deliveries under way in all. Past it: they wait. Half of them at most are to endpoints that have not answered. */
+  outboxInFlight: 2048,
+  /** Attempts of an item, longest wait between two, longest wait that an answer may ask for. */
+  outboxAttempts: 32,
+  outboxRetryMsMax: 7 * 24 * 3_600_000,
+  outboxRetryAfterMsMax: 24 * 3_600_000,
+  /** Failures in a row that leave an endpoint one delivery at a time, and the longest wait before it. */
+  outboxBreakerFailures: 5,
+  outboxBreakerMsMax: 60_000,
+  /** Items of one replay. Past it: the others wait for the next. */
+  outboxReplayItems: 10_000,
+  /** Items that one page of a list looks through. Past it: a short page with a cursor. */
+  outboxItemsPerPage: 2_000,
+  /** Map of the environment that the outbox, callbacks and receipts share: sparse, grown when it must. */
+  outboundMapBytes: 8 * 1024 * MIB,
 
   // Durability.
   /** One big sparse map for each shard. LMDB grows it when it must; the disk reserve bounds the file. */

@@ -1,4 +1,5 @@
 import { OPTIONS, readAuthKeys, redact } from '../config/index.ts';
+import { checkOutbound } from '../outbound/open-outbound.ts';
 import { type ConfigFlags, loadFromFlags } from './config-flags.ts';
 import { formatTable, printJson, printLine, printNote } from './output.ts';
 
@@ -6,6 +7,7 @@ import { formatTable, printJson, printLine, printNote } from './output.ts';
 export async function checkConfig(flags: ConfigFlags & { readonly json?: boolean }): Promise<void> {
   const { config, origins, warnings } = await loadFromFlags(flags, { defaultFile: true });
   readAuthKeys(config, process.env);
+  checkOutbound(config.outbound);
   const rows = OPTIONS.map(({ key, env, schema }) => ({
     key,
     value: redact(valueAt(config, key)) ?? null,

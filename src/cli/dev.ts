@@ -49,6 +49,8 @@ export async function dev({ data, ...flags }: DevFlags): Promise<void> {
       { key: 'dispatch.autoCreateDestinations', value: true, from },
       { key: 'ingress.port', value: 0, from },
       { key: 'ingress.allowFallback', value: true, from },
+      // Webhooks may go to a server on this machine.
+      { key: 'outbound.allow', value: ['127.0.0.0/8', '::1'], from },
       { key: 'log.level', value: 'warn', from },
     ],
   }).catch((error: unknown) => {

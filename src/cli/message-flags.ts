@@ -9,6 +9,7 @@ export interface MessageFlags {
   readonly sendAt?: Date;
   readonly validity?: number;
   readonly callback?: string;
+  readonly callbackEvents?: string;
   readonly orderKey?: string;
   readonly tag?: string;
 }
@@ -24,6 +25,7 @@ export function addMessageFlags(command: Command): Command {
     .option('--send-at <time>', 'not before: 2030-01-31T09:00:00Z, or from now +10s, +5m', moment)
     .option('--validity <duration>', 'how long it may wait: 90s, 15m, 12h, 30d', durationMs)
     .option('--callback <url>', 'where status callbacks go')
+    .option('--callback-events <statuses>', 'which are told, with commas: sent,delivered')
     .option('--order-key <name>', 'keeps order with others of this key, not of its sender')
     .option('--tag <name>', 'tag for usage reports');
 }
@@ -31,6 +33,7 @@ export function addMessageFlags(command: Command): Command {
 /** The options that were given; none if no flag was. */
 export function messageOptionsOf(flags: MessageFlags): MessageOptions | undefined {
   const { idempotencyKey, level, cost, sendAt, validity, callback, orderKey, tag } = flags;
+  const events = flags.callbackEvents?.split(',') as MessageOptions['callbackEvents'];
   const options: MessageOptions = {
     ...(idempotencyKey !== undefined && { idempotencyKey }),
     ...(level !== undefined && { level }),
@@ -38,6 +41,7 @@ export function messageOptionsOf(flags: MessageFlags): MessageOptions | undefine
     ...(sendAt !== undefined && { sendAt }),
     ...(validity !== undefined && { validityMs: validity }),
     ...(callback !== undefined && { callbackUrl: callback }),
+    ...(events !== undefined && { callbackEvents: events }),
     ...(orderKey !== undefined && { orderKey }),
     ...(tag !== undefined && { tag }),
   };

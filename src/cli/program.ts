@@ -7,6 +7,7 @@ import { count, examples, paged, remote } from './command-flags.ts';
 import { type EntityWord, fieldsOf } from './entity-fields.ts';
 import { addDeadLetterCommands, addEraseCommand, addMessageCommands } from './message-commands.ts';
 import { addMessageFlags } from './message-flags.ts';
+import { addWebhookCommands } from './webhook-commands.ts';
 
 const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
 
@@ -21,6 +22,7 @@ export function buildProgram(version: string): Command {
   addOperatorCommands(program);
   addMessageCommands(program);
   addDeadLetterCommands(program);
+  addWebhookCommands(program);
   addClientCommands(program);
   program
     .command('demo')
@@ -167,11 +169,17 @@ function addStateCommands(program: Command): void {
 /** What leads messages to carriers and applications, and back. */
 function addConnectionCommands(program: Command): void {
   const smpp = '{"smpp":{"host":"smpp.example.com","port":2775,"systemId":"me","password":"a"}}';
-  addEntityCommands(
+  const gateway = addEntityCommands(
     program,
     'gateway',
     `carrier-a --type smpp --destinations sms-de --json-body '${smpp}'`,
-  );
+  ).alias('gateways');
+  remote(gateway.command('state'))
+    .description('show how one gateway is, and what became of its messages')
+    .argument('<name>')
+    .action(async (name, options) =>
+      (await import('./gateways.ts')).showGatewayState(name, options),
+    );
   const sid = 'AC00112233445566778899aabbccddeeff';
   const account = addEntityCommands(program, 'account', `${sid} --tenant acme`);
   remote(account.command('rotate-tokens'))
@@ -190,8 +198,11 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
 
   paged(remote(group.command('ls')))
     .alias('list')
-    .description(`list ${word}s`)
-    .action(async (options) => (await load()).listEntities(word, options));
+    .description(word === 'gateway' ? 'list gateways with how they are' : `list ${word}s`)
+    .action(async (options) => {
+      if (word === 'gateway') await (await import('./gateways.ts')).listGateways(options);
+      else await (await load()).listEntities(word, options);
+    });
 
   remote(group.command('get'))
     .description(`show one ${word}`)

@@ -34,6 +34,7 @@ const OPTION_FIELDS = [
   'sendAt',
   'validityMs',
   'callbackUrl',
+  'callbackEvents',
   'orderKey',
   'tag',
 ];

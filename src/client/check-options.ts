@@ -1,5 +1,6 @@
 // Options of a message: found wrong before they are sent, and given the short keys of the protocol.
 import type { PublishOptions } from '../protocol/frames.ts';
+import { EVENT_STATUS_NAMES, type EventStatusName, statusMask } from '../protocol/status-events.ts';
 import { checkName, utf8Bytes } from './check-text.ts';
 import { FairleadClientError } from './error.ts';
 import type { MessageOptions } from './types.ts';
@@ -25,7 +26,8 @@ export interface CheckedOptions {
  * @throws FairleadClientError invalidOption, invalidName, fieldTooLong, wrongType
  */
 export function checkOptions(options: MessageOptions): CheckedOptions {
-  const { idempotencyKey, level, cost, sendAt, validityMs, callbackUrl, orderKey, tag } = options;
+  const { idempotencyKey, level, cost, sendAt, validityMs, orderKey, tag } = options;
+  const { callbackUrl, callbackEvents } = options;
   const wire: PublishOptions = {
     ...(idempotencyKey !== undefined && { k: checkKey(idempotencyKey) }),
     ...(level !== undefined && { l: whole('level', level, [0, LEVEL_MAX]) }),
@@ -33,6 +35,7 @@ export function checkOptions(options: MessageOptions): CheckedOptions {
     ...(sendAt !== undefined && { at: moment(sendAt) }),
     ...(validityMs !== undefined && { ttl: whole('validityMs', validityMs, [1, VALIDITY_MS_MAX]) }),
     ...(callbackUrl !== undefined && { cb: checkUrl(callbackUrl) }),
+    ...(callbackEvents !== undefined && { ce: checkEvents(callbackEvents) }),
     ...(orderKey !== undefined && { o: checkName('orderKey', orderKey) }),
     ...(tag !== undefined && { g: checkName('tag', tag) }),
   };
@@ -63,6 +66,12 @@ function checkUrl(url: unknown): string {
     throw invalid('callbackUrl', 'an http:// or https:// URL in printable ASCII', url);
   }
   return atMost('callbackUrl', url, CALLBACK_BYTES);
+}
+
+function checkEvents(names: unknown): number {
+  const isRight = Array.isArray(names) && names.every((name) => EVENT_STATUS_NAMES.includes(name));
+  if (isRight) return statusMask(names as EventStatusName[]);
+  throw invalid('callbackEvents', `a list of ${EVENT_STATUS_NAMES.join(', ')}`, names);
 }
 
 function atMost(option: string, text: string, bytesMax: number): string {

@@ -203,12 +203,14 @@ export class Client extends Emitter<ClientEvents> {
   ): Subscription {
     if (this.#state === 'closed' || this.#closing !== undefined) throw this.#closedError();
     checkName('destination', destination);
+    if (options.gateway !== undefined) checkName('gateway', options.gateway);
     this.#lastSubscription += 1;
     const number = this.#lastSubscription;
     const core = new SubscriptionCore({
       number,
       destination,
       credit: options.credit ?? CREDIT_DEFAULT,
+      gateway: options.gateway,
       error: (error) => this.emit('error', error),
       take: (arrival) => consumer.take(arrival),
       lost: () => consumer.lost(),

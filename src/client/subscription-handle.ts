@@ -5,6 +5,8 @@ import type { SubscriptionCore } from './subscription.ts';
 export interface SubscribeOptions {
   /** Deliveries that may be under way in this client; given back in steps. Default 256. */
   readonly credit?: number;
+  /** The gateway of the type pull that takes them; default: none, as all subscriptions without one together. */
+  readonly gateway?: string;
   /** `auto`: by the handler's result. `manual`: by the methods of a delivery. Default auto. */
   readonly settle?: 'auto' | 'manual';
   /** Aborting it closes the subscription. */

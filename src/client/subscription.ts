@@ -40,6 +40,8 @@ export interface SubscriptionOptions {
   readonly number: number;
   readonly destination: string;
   readonly credit: number;
+  /** The gateway that takes them. */
+  readonly gateway?: string | undefined;
   /** A refusal that belongs to no call. */
   readonly error: (error: FairleadClientError) => void;
   /** Takes deliveries; they stay its business until it settles them. */
@@ -86,12 +88,12 @@ export class SubscriptionCore {
   }
 
   attach(connection: Connection): void {
-    const { number: subscription, destination, error, credit } = this.#options;
+    const { number: subscription, destination, error, credit, gateway } = this.#options;
     this.#credit = Math.min(credit, connection.limits.creditMax);
     const settlements = new Settlements(connection, subscription, error);
     const link = new Link(connection, settlements);
     this.#link = link;
-    const frame = { subscription, destination, credit: this.#credit };
+    const frame = { subscription, destination, credit: this.#credit, gateway };
     connection.request((id) => encodeSubscribe({ id, ...frame }), {
       ok: () => {
         this.#subscribed = true;

@@ -1,5 +1,6 @@
 // What users of the SDK hand in and get back.
 import type { MESSAGE_STATUS } from '../protocol/kinds.ts';
+import type { EventStatusName } from '../protocol/status-events.ts';
 import type { FairleadClientError } from './error.ts';
 import type { WebSocketConstructor } from './socket.ts';
 
@@ -45,6 +46,8 @@ export interface MessageOptions {
   readonly validityMs?: number;
   /** Where status callbacks go: http:// or https://, at most 2,048 bytes. */
   readonly callbackUrl?: string;
+  /** The statuses that are told to `callbackUrl`. Default `sent` and every end. */
+  readonly callbackEvents?: readonly EventStatusName[];
   /** Messages of one order key keep their order, in place of those of one sender. */
   readonly orderKey?: string;
   /** For usage reports. */

@@ -3,3 +3,4 @@ export { ConfigError, type ConfigProblem, describeProblem } from './config-error
 export { type ConfigInput, type LoadedConfig, loadConfig, type Setting } from './load-config.ts';
 export { redact } from './redact.ts';
 export { type Config, OPTIONS, shardsDefault } from './schema.ts';
+export { Secrets } from './secrets.ts';

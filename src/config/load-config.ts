@@ -6,6 +6,7 @@ import { closestWord } from '../base/closest-word.ts';
 import { ConfigError, type ConfigProblem } from './config-error.ts';
 import { redact, redactedText } from './redact.ts';
 import { type Config, configSchema, OPTIONS, type Option } from './schema.ts';
+import { SECRET_VARIABLE } from './secrets.ts';
 import { parseTomlValue, readTomlFile, type TomlFile, type TomlTree } from './toml-file.ts';
 
 /** One value given beside the file. A string is read as the option's type demands. */
@@ -172,7 +173,8 @@ function unknownVariables(env: ConfigInput['env'], config: Config): string[] {
     ...config.auth.keys.flatMap((key) => key.secretEnv ?? []),
   ]);
   return Object.keys(env)
-    .filter((name) => name.startsWith('FAIRLEAD_') && !known.has(name))
+    .filter((name) => name.startsWith('FAIRLEAD_') && !name.startsWith(SECRET_VARIABLE))
+    .filter((name) => !known.has(name))
     .map((name) => {
       const meant = closestWord(name, known);
       return `${name}: no option has this variable${meant === undefined ? '' : `; did you mean ${meant}?`}`;

@@ -15,6 +15,28 @@ const RETENTION_BYTES_MIN = 1024 * 1024;
 const IDEMPOTENCY_KEYS_MAX = 50_000_000;
 const DEAD_LETTERS_MAX = 10_000_000;
 
+/** Each is compared at every dial. */
+const ALLOW_MAX = 64;
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const FAILED_KEEP_MS_MAX = 90 * DAY_MS;
+/** At once, then 75 h in all: an endpoint may be down over a weekend. */
+const RETRY_MS = [
+  0,
+  5 * SECOND_MS,
+  5 * MINUTE_MS,
+  30 * MINUTE_MS,
+  2 * HOUR_MS,
+  5 * HOUR_MS,
+  10 * HOUR_MS,
+  14 * HOUR_MS,
+  20 * HOUR_MS,
+  24 * HOUR_MS,
+] as const;
+
 const path = z.string().min(1, 'may not be empty');
 const port = z.int().min(0).max(65_535);
 
@@ -91,6 +113,72 @@ export const configSchema = z.strictObject({
       .max(DEAD_LETTERS_MAX)
       .default(LIMITS.deadLetters)
       .describe('dead letters that a shard keeps; past it the oldest is given up for good'),
+  }),
+  gateway: z.strictObject({
+    receiptWaitMs: z
+      .int()
+      .min(0)
+      .max(LIMITS.receiptWaitMsMax)
+      .default(LIMITS.receiptWaitMs)
+      .describe('how long a receipt is waited for after a message was sent; 0: none is'),
+  }),
+  secrets: z.strictObject({
+    dir: path
+      .optional()
+      .describe('directory of secrets, a file each; default $CREDENTIALS_DIRECTORY'),
+  }),
+
+  outbound: z.strictObject({
+    allow: z
+      .array(z.string().min(1).max(256))
+      .max(ALLOW_MAX)
+      .default([])
+      .describe(
+        'CIDR ranges, addresses, hosts and host:port that requests may reach although they are not public',
+      ),
+    allowHttp: z
+      .boolean()
+      .default(false)
+      .describe('send in clear (http:) also to addresses that allow does not list'),
+    caFile: path.optional().describe('certificates, PEM, that are trusted beside the usual ones'),
+    connectTimeoutMs: z
+      .int()
+      .min(100)
+      .max(60_000)
+      .default(5_000)
+      .describe('how long resolving, connecting and the TLS handshake may take'),
+    timeoutMs: z
+      .int()
+      .min(100)
+      .max(60_000)
+      .default(15_000)
+      .describe('how long a delivery from the outbox may take, from its start to its answer'),
+    concurrency: z
+      .int()
+      .min(1)
+      .max(LIMITS.outboundSocketsPerOrigin)
+      .default(8)
+      .describe('deliveries from the outbox to one endpoint at the same time'),
+    retryMs: z
+      .array(z.int().min(0).max(LIMITS.outboxRetryMsMax))
+      .min(1)
+      .max(LIMITS.outboxAttempts)
+      .default([...RETRY_MS])
+      .describe(
+        'wait before each attempt, from the one before it; after the last one it has failed',
+      ),
+    jitter: z
+      .number()
+      .min(0)
+      .max(0.5)
+      .default(0.2)
+      .describe('how far a wait may be from its value, as a part of it'),
+    failedKeepMs: z
+      .int()
+      .min(0)
+      .max(FAILED_KEEP_MS_MAX)
+      .default(7 * DAY_MS)
+      .describe('how long a delivery that failed is kept for a replay'),
   }),
   log: z.strictObject({
     level: z.enum(LOG_LEVELS).default('info').describe('least severe level that is logged'),

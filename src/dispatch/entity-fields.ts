@@ -60,7 +60,15 @@ export const urlSchema = z
   .string('is a text')
   .max(LIMITS.callbackBytes)
   .regex(/^https?:\/\/[!-~]+$/, 'is an http:// or https:// URL in printable ASCII')
-  .refine((text) => URL.canParse(text), 'is a URL');
+  .refine((text) => URL.canParse(text), 'is a URL')
+  // It would be shown to whoever reads the entity, and no request goes there.
+  .refine((text) => !hasUser(text), 'has no user name and no password');
+
+function hasUser(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username !== '' || password !== '';
+}
 
 /** Name of a secret, which is in a file of the secrets directory or a variable of the environment. */
 export const secretNameSchema = z

@@ -33,6 +33,7 @@ import {
   unknownReference,
 } from './entity-references.ts';
 import { DEFAULT_SET, type Fields, OWN_SCHEMAS, SCHEMAS, setSchema } from './entity-schemas.ts';
+import { asShardsSee, isDoubtChange, namesOfGateways } from './gateway-ahead.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
 import type {
@@ -77,6 +78,7 @@ export class EntityService {
   readonly #queue = new KeyedQueue();
   /** `kind/name` of what is being deleted: nothing new may refer to it or be sent to it. */
   readonly #leaving = new Set<string>();
+  readonly #destination = (name: string) => this.find('destination', name);
   readonly #listeners: ((change: EntityChange) => void)[] = [];
 
   private constructor(options: EntityServiceOptions, book: EntityBook) {
@@ -100,7 +102,8 @@ export class EntityService {
   *changesFor(shard: number): Generator<ShardChange> {
     for (const kind of ENTITY_KINDS) {
       for (const row of this.#book.all(kind)) {
-        if (this.#shardsOf(row).includes(shard)) yield row as ShardChange;
+        if (this.#shardsOf(row).includes(shard))
+          yield asShardsSee(row, this.#destination) as ShardChange;
       }
     }
   }
@@ -245,6 +248,8 @@ export class EntityService {
   async checkIdle(row: EntityRow): Promise<void> {
     const { kind, name } = row;
     if (!isShardKind(kind)) return;
+    // To those that it drives the daemon itself is subscribed, and ends that when they are gone.
+    if (row.kind === 'gateway' && row.fields.type !== 'pull') return;
     const shards = this.#shardsOf(row);
     const answers = await Promise.all(shards.map((shard) => this.#shards.inUse(shard, kind, name)));
     if (answers.includes(true)) {
@@ -299,6 +304,7 @@ export class EntityService {
         this.#tellShards(shards, row),
       ]);
       this.#book.put(row);
+      if (isDoubtChange(old, row)) await this.#tellGatewaysOf(name);
       this.#tell(row);
       return { row, created: old === undefined };
     } finally {
@@ -342,8 +348,18 @@ export class EntityService {
 
   /** There are no shards to tell for kinds that they do not know. */
   async #tellShards(shards: readonly number[], change: EntityChange): Promise<void> {
-    const configure = (shard: number) => this.#shards.configure(shard, change as ShardChange);
-    await Promise.all(shards.map(configure));
+    const seen = asShardsSee(change, this.#destination) as ShardChange;
+    await Promise.all(shards.map((shard) => this.#shards.configure(shard, seen)));
+  }
+
+  /** What shards see of a gateway depends on its destination. */
+  async #tellGatewaysOf(destination: string): Promise<void> {
+    for (const name of namesOfGateways(this.all('gateway'), destination)) {
+      await this.#queue.run(keyOf('gateway', name), async () => {
+        const row = this.find('gateway', name);
+        if (row !== undefined) await this.#tellShards(this.#shardsOf(row), row);
+      });
+    }
   }
 
   /** The shards that are told of an entity. */

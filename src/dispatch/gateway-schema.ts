@@ -14,12 +14,9 @@ import {
 export const GATEWAY_TYPES = ['pull', 'webhook', 'smpp'] as const;
 export type GatewayType = (typeof GATEWAY_TYPES)[number];
 
-/** Messages in flight where a PUT says none; null: no limit. */
-export const IN_FLIGHT_DEFAULTS: Readonly<Record<GatewayType, number | null>> = {
-  pull: null,
-  webhook: 64,
-  smpp: 10,
-};
+/** Messages in flight where a PUT says none. */
+const WEBHOOK_IN_FLIGHT = 64;
+const SESSION_IN_FLIGHT = 10;
 
 const TIMEOUT_MS_MAX = 120_000;
 const BATCH_MAX = 100;
@@ -115,3 +112,9 @@ export const gatewaySchema = z
   });
 
 export type Gateway = z.output<typeof gatewaySchema>;
+
+/** Messages in flight where a PUT says none; null: no limit. */
+export function inFlightDefault({ type, smpp }: Gateway): number | null {
+  if (type === 'pull') return null;
+  return type === 'webhook' ? WEBHOOK_IN_FLIGHT : SESSION_IN_FLIGHT * (smpp?.sessions ?? 1);
+}

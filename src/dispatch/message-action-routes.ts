@@ -1,4 +1,4 @@
-// The REST resources that change messages: cancel, redact, erase.
+// The REST resources that change messages: cancel, redact, forget, erase.
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { parseObject } from '../rest/parse-object.ts';
@@ -23,6 +23,7 @@ export function messageActionRoutes(
   return [
     cancelRoute(shards),
     redactRoute(shards),
+    forgetRoute(shards),
     cancelAllRoute(shards),
     eraseRoute(shards, hasTenant),
   ];
@@ -90,6 +91,28 @@ function redactRoute(shards: MessageShards): RestRoute {
     handler: async ({ params: { id = '' }, query }) => {
       await shards.redact(id, query.tenant);
       return { status: 200, body: { id: id.toLowerCase(), redacted: true } };
+    },
+  });
+}
+
+function forgetRoute(shards: MessageShards): RestRoute {
+  return route({
+    method: 'DELETE',
+    path: '/v1/messages/:id',
+    scope: 'platform',
+    doc: {
+      tag: 'messages',
+      summary: 'Forgets a message that has ended: it is redacted and in no answer any more.',
+      params: { id: idSchema },
+      query: oneQuery,
+      body: null,
+      responses: [{ status: 204, meaning: 'forgotten', schema: null }],
+      errors: ['messageNotFound', 'messageNotEnded', 'invalidValue'],
+      example: { before: beforeEnded, params: { id: exampleId }, status: 204 },
+    },
+    handler: async ({ params: { id = '' }, query }) => {
+      await shards.forget(id, query.tenant);
+      return { status: 204 };
     },
   });
 }

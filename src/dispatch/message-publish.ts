@@ -8,6 +8,7 @@ import {
   readPublishOk,
 } from '../protocol/frames.ts';
 import { messageIdAt, messageIdToText } from '../protocol/message-id.ts';
+import { statusMask } from '../protocol/status-events.ts';
 import { parseObject, shown } from '../rest/parse-object.ts';
 import {
   batchFrameSchema,
@@ -100,7 +101,8 @@ function payloadOf({ payload = '', payloadBase64 }: NewMessage): Uint8Array | st
 }
 
 function optionsOf(message: NewMessage): PublishOptions | undefined {
-  const { idempotencyKey, level, cost, sendAt, validityMs, callbackUrl, orderKey, tag } = message;
+  const { idempotencyKey, level, cost, sendAt, validityMs, orderKey, tag } = message;
+  const { callbackUrl, callbackEvents } = message;
   const options: PublishOptions = {
     ...(idempotencyKey !== undefined && { k: idempotencyKey }),
     ...(level !== undefined && { l: level }),
@@ -108,6 +110,7 @@ function optionsOf(message: NewMessage): PublishOptions | undefined {
     ...(sendAt !== undefined && { at: timeMs(sendAt) }),
     ...(validityMs !== undefined && { ttl: validityMs }),
     ...(callbackUrl !== undefined && { cb: callbackUrl }),
+    ...(callbackEvents !== undefined && { ce: statusMask(callbackEvents) }),
     ...(orderKey !== undefined && { o: orderKey }),
     ...(tag !== undefined && { g: tag }),
   };

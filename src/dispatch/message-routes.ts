@@ -13,6 +13,7 @@ import {
   exampleTrace,
 } from './message-examples.ts';
 import { type ShardPage, walkShards } from './message-list.ts';
+import { newestOfShards } from './message-newest.ts';
 import { acceptedOrThrow, publishMessages, readBatch, readSend } from './message-publish.ts';
 import {
   acceptedSchema,
@@ -156,7 +157,7 @@ function listRoute(shards: MessageShards): RestRoute {
     scope: 'platform',
     doc: {
       tag: 'messages',
-      summary: 'Lists messages, shard after shard in order of acceptance; a page may be short.',
+      summary: 'Lists messages, the oldest or the newest first; a page may be short.',
       params: {},
       query: listQuery,
       body: null,
@@ -170,17 +171,20 @@ function listRoute(shards: MessageShards): RestRoute {
       },
     },
     handler: async ({ query }) => {
-      const { destination, tenant, status, from, to, limit, cursor } = query;
+      const { destination, tenant, status, order, from, to, limit, cursor } = query;
       const filter = {
         destination,
         tenant,
         statuses: statusBits(status),
         fromMs: from === undefined ? 0 : timeMs(from),
         toMs: to === undefined ? Number.MAX_SAFE_INTEGER : timeMs(to),
+        newestFirst: order === 'newest',
       };
       const ask = (shard: number, cursor: string, limit: number): Promise<ShardPage> =>
         shards.ask(shard, INPUT_OP.list, encodeList({ ...filter, cursor, limit }));
-      const page = await walkShards({ shards: shards.shardsOf(destination), cursor, limit, ask });
+      const pageOfShards = order === 'newest' ? newestOfShards : walkShards;
+      const walk = { shards: shards.shardsOf(destination), cursor, limit, ask };
+      const page = await pageOfShards(walk);
       return { status: 200, body: { ...page, items: page.items.map(messageView) } };
     },
   });

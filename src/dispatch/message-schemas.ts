@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { MESSAGE_STATUS } from '../protocol/kinds.ts';
+import { EVENT_STATUS_NAMES } from '../protocol/status-events.ts';
 import { named } from '../rest/openapi-schemas.ts';
 import { pageFields } from '../rest/page-query.ts';
 import { nameSchema } from './entity-fields.ts';
@@ -65,6 +66,11 @@ const messageFields = {
     .max(LIMITS.callbackBytes)
     .optional()
     .describe('where status callbacks go'),
+  callbackEvents: z
+    .array(z.enum(EVENT_STATUS_NAMES), 'is a list of statuses')
+    .max(EVENT_STATUS_NAMES.length)
+    .optional()
+    .describe('the statuses that are told to callbackUrl; default sent and every end'),
   orderKey: nameSchema
     .optional()
     .describe('keeps order with others of this key, not of its sender'),
@@ -210,6 +216,10 @@ export const listQuery = z.strictObject({
     )
     .optional()
     .describe('of these statuses only, with commas between'),
+  order: z
+    .enum(['oldest', 'newest'], 'is oldest or newest')
+    .default('oldest')
+    .describe('oldest: shard after shard in order of acceptance; newest: over all shards'),
   from: queryTime.describe('accepted at this time or later; ms or ISO 8601'),
   to: queryTime.describe('accepted before this time; ms or ISO 8601'),
 });

@@ -32,7 +32,15 @@ export interface FoundMessage {
   readonly recipient: string | null;
   /** Base64. */
   readonly payload: string;
+  readonly acceptedMs: number;
   readonly callback: string | null;
+  readonly status: string;
+  /** Why it ended: the gateway's own, or an error number. */
+  readonly code: number | null;
+  /** Ms since the epoch. */
+  readonly endedMs: number | null;
+  readonly cost: number;
+  readonly tag: string | null;
   readonly redacted: boolean;
   readonly deadLetter: boolean;
 }
@@ -117,6 +125,13 @@ export class MessageShards {
     const { shard, id: bytes } = this.#place(id);
     const body = encodeRedact({ id: bytes, tenant });
     await this.#about(id, this.ask(shard, INPUT_OP.redact, body));
+  }
+
+  /** Takes a message that has ended out of all answers. @throws FairleadError messageNotFound, messageNotEnded */
+  async forget(id: string, tenant: string | undefined): Promise<void> {
+    const { shard, id: bytes } = this.#place(id);
+    const body = encodeRedact({ id: bytes, tenant });
+    await this.#about(id, this.ask(shard, INPUT_OP.forget, body));
   }
 
   /** Cancels what waits; resolves with how many. */

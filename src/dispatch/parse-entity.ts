@@ -5,7 +5,7 @@ import { parseObject, shown } from '../rest/parse-object.ts';
 import type { AccountOwn } from './account-schemas.ts';
 import type { EntityKind } from './entity-kinds.ts';
 import { type Fields, HIDDEN_FIELDS, OWN_SCHEMAS, SCHEMAS } from './entity-schemas.ts';
-import { IN_FLIGHT_DEFAULTS } from './gateway-schema.ts';
+import { inFlightDefault } from './gateway-schema.ts';
 
 /** Fields of answers that a PUT may send back as they came. */
 const ECHOED = new Set(['name', 'version']);
@@ -70,7 +70,7 @@ const completers: { readonly [K in EntityKind]?: Completer<K> } = {
     );
   },
   gateway: (_, parsed) => {
-    return { ...parsed, inFlightMax: parsed.inFlightMax ?? IN_FLIGHT_DEFAULTS[parsed.type] };
+    return { ...parsed, inFlightMax: parsed.inFlightMax ?? inFlightDefault(parsed) };
   },
   account: (name, parsed, before) => {
     return { ...parsed, tenant: parsed.tenant ?? name, ...ownOf(before ?? newAccount()) };

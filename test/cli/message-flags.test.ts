@@ -19,7 +19,8 @@ t.test('all flags', async (t) => {
   const args = [
     ...['--idempotency-key', 'order-7', '--level', '2', '--cost', '3'],
     ...['--send-at', '2030-01-31T09:00:00+01:00', '--validity', '1h'],
-    ...['--callback', 'https://example.com/', '--order-key', 'thread-1', '--tag', 'spring'],
+    ...['--callback', 'https://example.com/', '--callback-events', 'sent,failed'],
+    ...['--order-key', 'thread-1', '--tag', 'spring'],
   ];
   t.strictSame(optionsOf(args), {
     idempotencyKey: 'order-7',
@@ -28,6 +29,7 @@ t.test('all flags', async (t) => {
     sendAt: new Date('2030-01-31T08:00:00Z'),
     validityMs: 3_600_000,
     callbackUrl: 'https://example.com/',
+    callbackEvents: ['sent', 'failed'],
     orderKey: 'thread-1',
     tag: 'spring',
   });

@@ -85,3 +85,50 @@ t.test('entities by a file, pause, audit', async (t) => {
   t.match(audit.stdout, /platform +127\.0\.0\.1 +destination sms +made\n$/);
   t.match(await cli('audit', '--limit', '1'), { stderr: /^more: --cursor \d+\n$/ });
 });
+
+t.test('accounts, numbers, routes and services', async (t) => {
+  const daemon = await startDev();
+  t.teardown(() => daemon.child.kill('SIGKILL'));
+  const env = { FAIRLEAD_URL: daemon.url, FAIRLEAD_TOKEN: daemon.token };
+  const cli = (...args: readonly string[]) => runCli(args, { env });
+  await cli('destination', 'put', 'sms');
+  const sid = `AC${'0'.repeat(32)}`;
+  const made = JSON.parse(
+    (await cli('account', 'put', sid, '--tenant', 'acme', '--callback-statuses', 'sent', '--json'))
+      .stdout,
+  );
+  t.match(made, { tenant: 'acme', callbackStatuses: ['sent'], primaryToken: /^[0-9a-f]{32}$/ });
+  const shown = await cli('account', 'get', sid);
+  t.match(shown, { code: 0, stdout: /tenant +acme/ });
+  t.notOk(shown.stdout.includes(made.primaryToken));
+  const rotated = JSON.parse((await cli('account', 'rotate-tokens', sid, '--json')).stdout);
+  t.match(rotated, { tokenVersion: 2, secondaryToken: made.primaryToken });
+  t.match(await cli('account', 'ls'), { code: 0, stdout: new RegExp(sid) });
+  t.match(await cli('account', 'put', 'AC1'), { code: 65, stderr: /32 hexadecimal digits/ });
+  t.match(await cli('route', 'put', '49', '--destination', 'sms'), { code: 0 });
+  t.match(await cli('route', 'put', '*', '--destination', 'sms'), { code: 0 });
+  t.match(await cli('route', 'ls', '--limit', '1'), { stdout: /\*/, stderr: /more: --cursor/ });
+  t.match(await cli('route', 'put', '1', '--destination', 'no'), { stderr: /there is no destin/ });
+  t.match(await cli('destination', 'rm', 'sms'), { stderr: /Gateways, numbers or routes name/ });
+  const number = ['number', 'put', '+4930123', '--tenant', 'acme', '--destination', 'sms'] as const;
+  t.match(await cli(...number, '--json'), { stdout: /"webhookUrl":null/ });
+  const service = `MG${'0'.repeat(32)}`;
+  t.match(await cli('service', 'put', service, '--tenant', 'acme', '--senders', '1,2', '--json'), {
+    stdout: /"senders":\["1","2"\]/,
+  });
+  t.match(await cli('drain', 'gateway', 'g'), { code: 64, stderr: /not a gateway/ });
+  t.match(await cli('gateway', 'put', 'g', '--type', 'smpp', '--destinations', 'sms'), {
+    code: 65,
+    stderr: /smpp: is given for the type smpp/,
+  });
+  for (const args of [
+    ['route', 'rm', '*'],
+    ['route', 'rm', '49'],
+    ['number', 'rm', '+4930123'],
+    ['service', 'rm', service],
+    ['account', 'rm', sid],
+    ['destination', 'rm', 'sms'],
+  ]) {
+    t.match(await cli(...args), { code: 0 }, args.join(' '));
+  }
+});

@@ -126,6 +126,7 @@ t.test('options travel under their short keys', async (t) => {
     sendAt: new Date(1_790_000_000_123),
     validityMs: 3_600_000,
     callbackUrl: 'https://example.com/hook?a=1',
+    callbackEvents: ['accepted', 'cancelled'] as const,
     orderKey: 'thread-1',
     tag: 'spring',
   };
@@ -142,6 +143,7 @@ t.test('options travel under their short keys', async (t) => {
       at: 1_790_000_000_123,
       ttl: 3_600_000,
       cb: 'https://example.com/hook?a=1',
+      ce: 0x402,
       o: 'thread-1',
       g: 'spring',
     },
@@ -167,6 +169,7 @@ t.test('wrong options are refused before they share a frame', async (t) => {
     ['31 days', { validityMs: 31 * 86_400_000 }, 'invalidOption'],
     ['no URL', { callbackUrl: 'example.com' }, 'invalidOption'],
     ['a long URL', { callbackUrl: `http://${'x'.repeat(2042)}` }, 'fieldTooLong'],
+    ['a status that is none', { callbackEvents: ['sent', 'lost'] }, 'invalidOption'],
     ['a space in an order key', { orderKey: 'a b' }, 'invalidName'],
     ['a long tag', { tag: 'x'.repeat(129) }, 'invalidName'],
   ];

@@ -31,6 +31,15 @@ t.test('an empty file gives the defaults', async (t) => {
       idempotencyKeysMax: 2_000_000,
       deadLettersMax: 100_000,
     },
+    outbound: {
+      allow: [],
+      allowHttp: false,
+      connectTimeoutMs: 5_000,
+      timeoutMs: 15_000,
+      concurrency: 8,
+      jitter: 0.2,
+      failedKeepMs: 604_800_000,
+    },
     log: { level: 'info' },
     shutdown: { deadlineMs: 10_000 },
   });
@@ -45,6 +54,8 @@ t.test('every option can be set in the file', async (t) => {
   t.equal(config.ingress.tls.keyFile, '/etc/fairlead/key.pem');
   t.equal(config.shutdown.deadlineMs, 2500);
   t.equal(config.dispatch.deadLettersMax, 500);
+  t.strictSame(config.outbound.allow, ['10.20.0.0/16', 'hooks.internal:8080']);
+  t.strictSame(config.outbound.retryMs, [0, 1_000]);
   t.equal(origins.get('ingress.port'), `${file}:7`);
   t.notOk([...origins.values()].includes('default'));
   t.strictSame(warnings, []);
