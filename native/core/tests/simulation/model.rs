@@ -556,8 +556,10 @@ impl Model {
                     .connections
                     .values()
                     .flat_map(|one| one.subscriptions.values());
-                let known = self.entities.gateways[*gateway].is_some();
-                let text = if known && all.any(|one| one.gateway == Some(*gateway)) {
+                // The daemon ends its own subscriptions when it deletes a gateway that it drives.
+                let fields = self.entities.gateways[*gateway].as_ref();
+                let is_pulled = fields.is_some_and(|fields| fields.kind == 0);
+                let text = if is_pulled && all.any(|one| one.gateway == Some(*gateway)) {
                     r#"{"inUse":true}"#
                 } else {
                     r#"{"inUse":false}"#
