@@ -1,8 +1,7 @@
 // node scripts/test.mjs [--no-build] [TEST FILES…]: builds, then runs the Rust and TypeScript tests.
 // With test files named, only these run. The last line is `N passed, N failed`.
-import { mkdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { finish, root, run } from './steps.mjs';
+import { finish, run } from './steps.mjs';
+import { runTapFiles, testFiles } from './tap-files.mjs';
 
 const args = process.argv.slice(2);
 const build = !args.includes('--no-build');
@@ -16,7 +15,9 @@ if (build) {
   }
 }
 const parts =
-  files.length === 0 ? [await cargoTests(), await tapTests([])] : [await tapTests(files)];
+  files.length === 0
+    ? [await cargoTests(), await runTapFiles(await testFiles())]
+    : [await runTapFiles(files)];
 finish({
   passed: parts.reduce((sum, part) => sum + part.passed, 0),
   failed: parts.reduce((sum, part) => sum + part.failed, 0),
@@ -39,25 +40,6 @@ async function cargoTests() {
   const passed = results.reduce((sum, result) => sum + Number(result[1]), 0);
   const failed = results.reduce((sum, result) => sum + Number(result[2]), 0);
   return honest('cargo', { code, passed, failed, found: results.length > 0 });
-}
-
-/** Counts assertions: the last summary line of the TAP stream. Skipped and todo are in no number. */
-async function tapTests(only) {
-  const output = join(root, '.tap', 'output.tap');
-  await mkdir(join(root, '.tap'), { recursive: true });
-  await rm(output, { force: true });
-  const { code } = await run('tap', ['--reporter=terse', `--output-file=${output}`, ...only]);
-  const tap = await readFile(output, 'utf8').catch(() => '');
-  // The terse reporter may leave out what failed within a file.
-  for (const [, test] of tap.matchAll(/^ *not ok \d+ - (.*)$/gm)) console.error(`not ok: ${test}`);
-  const summary = [...tap.matchAll(/^# \{(.*)\}$/gm)].at(-1)?.[1];
-  const count = (name) => Number(summary?.match(new RegExp(`\\b${name}: (\\d+)`))?.[1] ?? 0);
-  return honest('tap', {
-    code,
-    passed: count('pass'),
-    failed: count('fail'),
-    found: summary !== undefined,
-  });
 }
 
 /** A tool that printed no totals, or failed without a failed test, counts as one failure. */

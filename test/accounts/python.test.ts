@@ -8,7 +8,7 @@ import t from 'tap';
 import { AccountApi } from './account-api.ts';
 
 const CLIENT = 'twilio==9.13.0';
-const PAGED = 255;
+const PAGED = 120;
 const run = promisify(execFile);
 const directory = join(import.meta.dirname, '../../.tap/python-client');
 const python = join(directory, 'bin/python');

@@ -6,7 +6,7 @@ import { Environment } from '../../src/store/environment.ts';
 import { bytesOf, golden, hexOf } from '../protocol/golden.ts';
 
 const MAP_BYTES = 64 * 1024 * 1024;
-const ORDER = ['ceiling', 'through', 'keys', 'state', 'log', 'batch'];
+const ORDER = ['ceiling', 'through', 'eventsCeiling', 'keys', 'events', 'state', 'log', 'batch'];
 type Stored = { key: string; hex: string };
 
 /** A store with these records, closed when the test ends. */
@@ -48,6 +48,7 @@ t.test('every record comes once, in the order of replay, without the identity', 
 for (const [table, key, known] of [
   ['meta', '0103', 1],
   ['keys', '0500000001000000000002', 1],
+  ['events', '060000000000000001', 1],
   ['state', '04000000000002', 2],
   ['log', '030000000000000002', 2],
   ['batch', '020000000000020000', 2],
@@ -63,7 +64,7 @@ for (const [table, key, known] of [
   });
 }
 
-for (const key of ['0001', '0600', 'fe00']) {
+for (const key of ['0001', '0700', 'fe00']) {
   t.test(`the key ${key} is of no known table and ends the start`, async (t) => {
     const environment = store(t, [{ key, hex: '00' }]);
     t.throws(() => recover(environment, () => {}), {
