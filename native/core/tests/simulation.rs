@@ -32,7 +32,7 @@ use world::{STEP, World, Wrong};
 const SHARD: u16 = 7;
 const HASH_KEY: [u8; 16] = *b"a key of 16 byte";
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 const STEPS: u64 = 250;
 
 fn number(name: &str) -> Option<u64> {
