@@ -40,6 +40,15 @@ pub enum Code {
     MessageNotEnded = 3027,
     UnknownPool = 3028,
     UnknownGateway = 3029,
+    UnknownResource = 4001,
+    ConcurrencyLimit = 4002,
+    WouldWaitTooLong = 4003,
+    WaitersFull = 4004,
+    PermitGone = 4005,
+    TooManyGateKeys = 4006,
+    WaitOver = 4007,
+    TooManyPermits = 4008,
+    GateRecovering = 4009,
 }
 
 impl Code {
