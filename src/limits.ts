@@ -128,7 +128,7 @@ export const LIMITS = {
   /** Messages that are known to be in doubt. Past it: the oldest goes out again without the flag. */
   gatewayDoubts: 65_536,
   /** Messages that a gateway is handed beyond its window. Past it: its window may wait for the disk. */
-  gatewayAhead: 256,
+  gatewayAhead: 1_024,
   /** Messages of one question to a hook, and questions under way for a gateway. The others wait. */
   hookBatch: 100,
   hookRequests: 8,

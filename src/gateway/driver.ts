@@ -11,6 +11,8 @@ export interface DriverHost {
   /** An attempt took this long, ms. */
   readonly took: (ms: number) => void;
   readonly failed: (reason: string) => void;
+  /** So many jobs wait for a place, told after each time that places were filled. */
+  readonly waits: (count: number) => void;
 }
 
 export interface Driver {

@@ -43,6 +43,11 @@ export interface FeedOptions {
 /** Request ids: one a subscription, and this one for the question whether all has come. */
 const BARRIER_ID = LIMITS.subscriptionsPerConnection + 1;
 const UNTRIED: WireOutcome = { outcome: OUTCOME.notAttempted };
+/** A fast gateway's outcomes leave together: so many, or what came in so long a time. */
+const GATHERED_MAX = 256;
+const GATHER_MS = 3;
+/** From so many messages read ahead on; slower ones tell each turn. */
+const GATHER_FROM = 16;
 /** Of a lease, the part that is kept for the way of an outcome. */
 const LEASE_MARGIN = 0.1;
 const LEASE_MARGIN_MS_MAX = 1_000;
@@ -63,7 +68,12 @@ export class GatewayFeed implements Settler {
   readonly #ahead = new ReadAhead(performance.now());
   #credit: number;
   #readsAhead: boolean;
+  /** Outcomes that wait for the flush. */
+  #gathered = 0;
+  #gatherTimer: NodeJS.Timeout | undefined;
   #flushAsked = false;
+  /** Who waits until the settlements so far are on their way. */
+  readonly #afterFlush: (() => void)[] = [];
   #unsettled = 0;
   #bytes = 0;
   #parked = false;
@@ -72,6 +82,11 @@ export class GatewayFeed implements Settler {
   #allCame = false;
   #closed: (() => void) | undefined;
   readonly #whenClosed: Promise<void>;
+
+  readonly #flushAndClose = (): void => {
+    this.#flush();
+    this.#closeIfDone();
+  };
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -95,6 +110,11 @@ export class GatewayFeed implements Settler {
     return this.#unsettled;
   }
 
+  /** So many jobs wait for a place of the gateway. */
+  waits(count: number): void {
+    this.#ahead.waits(count);
+  }
+
   /** Raises the credit of every subscription; from now on more is asked for where that may be. */
   grow(credit: number, readsAhead: boolean): void {
     if (this.#state !== 'open') return;
@@ -103,14 +123,23 @@ export class GatewayFeed implements Settler {
     for (const [subscription, lane] of this.#lanes) this.#grant(subscription, lane);
   }
 
-  /** Settles one delivery, at the end of this turn. @throws Error when it is settled already */
-  settle(ticket: Ticket, outcome: WireOutcome): void {
+  /**
+   * Settles one delivery, at the end of this turn or, of a fast gateway, soon after; `then` is called
+   * when the settlement is on its way.
+   *
+   * @throws Error when it is settled already
+   */
+  settle(ticket: Ticket, outcome: WireOutcome, then?: () => void): void {
     if (ticket.settled) throw new Error(`delivery ${ticket.delivery} is settled twice`);
     ticket.settled = true;
-    if (this.#state === 'closed') return;
+    if (this.#state === 'closed') {
+      then?.();
+      return;
+    }
     this.#unsettled -= 1;
     this.#bytes -= ticket.bytes;
     if (wasAttempt(outcome)) this.#ahead.ended();
+    if (then !== undefined) this.#afterFlush.push(then);
     this.#add(ticket.subscription, ticket.delivery, outcome);
     if (this.#parked && this.#state === 'open' && this.#bytes < LIMITS.gatewayUnparkBelowBytes) {
       this.#parked = false;
@@ -121,6 +150,7 @@ export class GatewayFeed implements Settler {
   /** Takes nothing more; resolves when all is settled and the connection is closed. */
   retire(): Promise<void> {
     if (this.#state === 'open') {
+      this.#flush();
       this.#state = 'retiring';
       this.#connection.park();
       // Answered behind every delivery that was picked before the shard knew.
@@ -202,16 +232,27 @@ export class GatewayFeed implements Settler {
   #add(subscription: number, delivery: number, outcome: WireOutcome): void {
     const isPlain = outcome.outcome === OUTCOME.sent && outcome.code === undefined;
     this.#lanes.get(subscription)?.outcomes.push(isPlain ? delivery : { delivery, ...outcome });
+    this.#gathered += 1;
     if (this.#flushAsked) return;
+    if (this.#gathers()) {
+      this.#gatherTimer ??= setTimeout(this.#flushAndClose, GATHER_MS);
+      return;
+    }
     this.#flushAsked = true;
-    setImmediate(() => {
-      this.#flush();
-      this.#closeIfDone();
-    });
+    setImmediate(this.#flushAndClose);
+  }
+
+  /** Each exchange with the shard costs the same, however much is in it: one that is fast needs few. */
+  #gathers(): boolean {
+    const isFast = this.#ahead.messages(performance.now()) >= GATHER_FROM;
+    return isFast && this.#state === 'open' && this.#gathered < GATHERED_MAX;
   }
 
   #flush(): void {
     this.#flushAsked = false;
+    this.#gathered = 0;
+    clearTimeout(this.#gatherTimer);
+    this.#gatherTimer = undefined;
     if (this.#state === 'closed') return;
     const { shard } = this.#options;
     for (const [subscription, lane] of this.#lanes) {
@@ -222,6 +263,7 @@ export class GatewayFeed implements Settler {
       this.#connection.send(shard, encodeSettle({ id: 0, subscription, outcomes }));
       if (this.#state === 'open') this.#grant(subscription, lane);
     }
+    for (const then of this.#afterFlush.splice(0)) then();
   }
 
   /** Gives the credit that is missing; where more is out than should be, later settlements give less. */

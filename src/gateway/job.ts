@@ -12,7 +12,8 @@ export interface Ticket {
 }
 
 export interface Settler {
-  settle(ticket: Ticket, outcome: WireOutcome): void;
+  /** `then` is called when the settlement is on its way to the shard. */
+  settle(ticket: Ticket, outcome: WireOutcome, then?: () => void): void;
 }
 
 /** An outcome as a settle frame has it, without its delivery. */

@@ -87,6 +87,7 @@ export class GatewayRunner {
       credit: (mode) => this.#setCredit(mode),
       took: (ms) => numbers.took(ms),
       failed: (reason) => numbers.failed(reason),
+      waits: (count) => this.#feed?.waits(count),
     });
     this.#hook = options.hook?.({
       allow: (jobs) => this.#driver.take(jobs),
@@ -240,11 +241,8 @@ export class GatewayRunner {
       return;
     }
     const sent = { gateway: name, ids: result.ids, messageId, tenant };
-    const settle = (): void => {
-      ticket.settler.settle(ticket, outcome);
-      // The settle frame leaves at the end of this turn.
-      setImmediate(() => receipts.settled(messageId));
-    };
+    const settle = (): void =>
+      ticket.settler.settle(ticket, outcome, () => receipts.settled(messageId));
     // A write that fails ends the process; the message is in doubt then.
     receipts.put(sent).then(settle, () => {});
     // Its ids are known from here on.

@@ -83,6 +83,7 @@ export class SmppDriver implements Driver {
     for (const job of late) this.#options.host.end(job, NOT_ATTEMPTED);
     for (const job of ready) void this.#send(link, job);
     if (late.length > 0 && link.free > 0 && this.#waiting.length > 0) this.#pump();
+    else this.#options.host.waits(this.#waiting.length);
   }
 
   async #send(link: SmppLink, job: Job): Promise<void> {

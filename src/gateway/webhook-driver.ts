@@ -80,6 +80,7 @@ export class WebhookDriver implements Driver {
       for (const job of late) this.#host.end(job, NOT_ATTEMPTED);
       if (ready.length > 0) void this.#send(ready);
     }
+    this.#host.waits(this.#waiting.length);
   }
 
   #maySend(): boolean {

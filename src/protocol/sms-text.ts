@@ -103,6 +103,8 @@ export function splitText(text: string, reference: number): SmsSplit {
   if (!Number.isInteger(reference) || reference < 0 || reference > 255) {
     throw new RangeError(`The reference is not an integer from 0 to 255: ${reference}`);
   }
+  const basic = text.length <= SMS_UNITS.gsm7.single ? encodeBasic(text) : undefined;
+  if (basic !== undefined) return { encoding: 'gsm7', parts: [{ header: null, body: basic }] };
   const { encoding, segments } = segmentsOf(text);
   if (segments > SMS_PARTS_MAX) {
     throw new RangeError(`The text takes ${segments} parts, at most ${SMS_PARTS_MAX}`);
@@ -116,6 +118,17 @@ export function splitText(text: string, reference: number): SmsSplit {
     return { header: Uint8Array.of(5, 0, 3, reference, segments, index + 1), body };
   });
   return { encoding, parts };
+}
+
+/** Octets of a text of the default alphabet without extensions, in one pass; undefined: it is none. */
+function encodeBasic(text: string): Uint8Array | undefined {
+  const octets = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index += 1) {
+    const septet = septetOf(text.charCodeAt(index));
+    if (septet >= EXTENDED) return undefined;
+    octets[index] = septet;
+  }
+  return octets;
 }
 
 /** Index in `text` after each part. */

@@ -9,9 +9,10 @@ import type { Logger } from '../../base/logger.ts';
 import { LIMITS } from '../../limits.ts';
 import { SmppInbound } from './inbound.ts';
 import { SmppLane } from './lane.ts';
-import { type SmppFields, type SmppPdu, textField } from './library.ts';
+import { type SmppPdu, textField } from './library.ts';
 import type { Answer } from './outstanding.ts';
 import type { SmppSession } from './session.ts';
+import type { SubmitFields } from './submit-codec.ts';
 import { submitParts } from './submit-fields.ts';
 import { meaningOf } from './submit-status.ts';
 import type {
@@ -141,7 +142,7 @@ export class SmppLink {
    * Once a part is out the message is of no use without the others: those that were refused for now, or
    * found no session, are tried again here for a while. None of them was accepted before.
    */
-  async #submitParts(parts: readonly SmppFields[], first: SmppSession): Promise<SubmitResult> {
+  async #submitParts(parts: readonly SubmitFields[], first: SmppSession): Promise<SubmitResult> {
     const ids: string[] = [];
     let session: SmppSession | undefined = first;
     let untilMs = Number.POSITIVE_INFINITY;

@@ -18,6 +18,7 @@ import {
 } from './library.ts';
 import { type Answer, Outstanding, UNWRITTEN } from './outstanding.ts';
 import { MalformedLengthError, PduStream } from './pdu-stream.ts';
+import { encodeSubmit, readSubmitAnswer, type SubmitFields } from './submit-codec.ts';
 import { INVALID_BIND_STATUS } from './submit-status.ts';
 import type { SmppClock, SmppCounts, SmppRole, SmppSettings } from './types.ts';
 
@@ -114,10 +115,10 @@ export class SmppSession {
   }
 
   /** Writes one submit_sm. Answers `unwritten` where the session cannot take it. */
-  async submit(fields: SmppFields): Promise<Answer> {
+  async submit(fields: SubmitFields): Promise<Answer> {
     if (this.#state !== 'bound' || this.#silent) return UNWRITTEN;
     this.#context.counts.submitted += 1;
-    const answer = await this.#request('submit_sm', fields);
+    const answer = await this.#ask('submit_sm', (sequence) => encodeSubmit(sequence, fields));
     if (answer.kind === 'answered' && answer.status === INVALID_BIND_STATUS) {
       // The others that are under way get their answers, most likely the same.
       if (this.#state === 'bound')
@@ -173,10 +174,14 @@ export class SmppSession {
   }
 
   #request(command: string, fields: SmppFields): Promise<Answer> {
+    return this.#ask(command, (sequence) => encodeRequest(command, sequence, fields));
+  }
+
+  #ask(command: string, encode: (sequence: number) => Buffer): Promise<Answer> {
     if (this.#state === 'closed') return Promise.resolve(UNWRITTEN);
     return new Promise((settle) => {
       const sequence = this.#outstanding.nextSequence();
-      const octets = encodeRequest(command, sequence, fields);
+      const octets = encode(sequence);
       this.#outstanding.add(sequence, command, settle);
       this.#write(octets);
     });
@@ -220,7 +225,7 @@ export class SmppSession {
   /** A body that cannot be read is refused; the next PDU is where the length says. */
   #decode(frame: Buffer): SmppPdu | undefined {
     try {
-      return decodePdu(frame);
+      return readSubmitAnswer(frame) ?? decodePdu(frame);
     } catch (error) {
       if (!(error instanceof MalformedBodyError)) throw error;
       this.#context.counts.malformed += 1;

@@ -1,12 +1,12 @@
 /** Turns a message into the fields of its submit_sm PDUs: addresses, coding, parts, validity. Pure. */
 import { LIMITS } from '../../limits.ts';
-import { SMS_PARTS_MAX, segmentsOf, splitText } from '../../protocol/sms-text.ts';
-import type { SmppFields } from './library.ts';
+import { SMS_PARTS_MAX, SMS_UNITS, segmentsOf, splitText } from '../../protocol/sms-text.ts';
+import type { SubmitFields } from './submit-codec.ts';
 import { INVALID_DESTINATION, INVALID_LENGTH, INVALID_SOURCE } from './submit-status.ts';
 import type { SmppMessage } from './types.ts';
 
 /** The fields of each part in order, or the command_status of what cannot be written. */
-export type SubmitParts = { readonly parts: readonly SmppFields[] } | { readonly code: number };
+export type SubmitParts = { readonly parts: readonly SubmitFields[] } | { readonly code: number };
 
 export interface Address {
   /** Type of number and numbering plan (SMPP 3.4 §5.2.5, §5.2.6). */
@@ -101,7 +101,8 @@ interface Split {
 }
 
 function textParts(text: string, reference: number, defaultDataCoding: number): Split | undefined {
-  if (segmentsOf(text).segments > SMS_PARTS_MAX) return undefined;
+  const isShort = text.length <= SMS_UNITS.gsm7.single;
+  if (!isShort && segmentsOf(text).segments > SMS_PARTS_MAX) return undefined;
   const { encoding, parts } = splitText(text, reference);
   const coding = encoding === 'ucs2' ? CODING_UCS2 : defaultDataCoding;
   return { coding, bodies: parts.map(({ header, body }) => joined(header, body)) };
