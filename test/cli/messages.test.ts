@@ -75,7 +75,9 @@ t.test('a message from send to redact', async (t) => {
 
   const trace = await cli('message', 'trace', id);
   t.match(trace.stdout, new RegExp(`^${id}: sent\nacme/49 to sms, level 0\n\ntime +after +state`));
-  const states = [...trace.stdout.matchAll(/Z +\+\S+(?: \S+)* {2,}(\w+)/g)].map(([, state]) => state);
+  const states = [...trace.stdout.matchAll(/Z +\+\S+(?: \S+)* {2,}(\w+)/g)].map(
+    ([, state]) => state,
+  );
   t.strictSame(states, ['accepted', 'queued', 'sending', 'failed', 'queued', 'sending', 'sent']);
   t.match(trace.stdout, /sending +attempt 1, to connection \d+, subscription 1, score -?\d+\n/);
   t.equal(JSON.parse((await cli('message', 'trace', id, '--json')).stdout).trace.length, 7);
