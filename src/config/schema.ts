@@ -165,7 +165,7 @@ export const configSchema = z.strictObject({
       .max(LIMITS.outboxAttempts)
       .default([...RETRY_MS])
       .describe(
-        'wait before each attempt, from the one before it; after the last one it has failed',
+        'wait before each attempt, the first from when the delivery was made, the others from the one before; after the last one it has failed',
       ),
     jitter: z
       .number()

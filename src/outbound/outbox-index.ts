@@ -68,13 +68,14 @@ export class OutboxIndex {
     readonly stream: string | null;
     readonly number: number;
     readonly createdMs: number;
+    readonly dueMs: number;
     readonly bytes: number;
     readonly endpoint: number;
   }): number {
     const slot = this.#takeSlot();
     this.number[slot] = item.number;
     this.sinceMs[slot] = item.createdMs;
-    this.dueMs[slot] = item.createdMs;
+    this.dueMs[slot] = item.dueMs;
     this.bytes[slot] = item.bytes;
     this.endpoint[slot] = item.endpoint;
     this.attempts[slot] = 0;

@@ -14,11 +14,15 @@ import { decodeItem, encodeEndpoint, encodeProgress, type NewItem } from './outb
 import type { OutboxTime } from './outbox-time.ts';
 import { OutboxTurns } from './outbox-turns.ts';
 import type { OutboxEnvironment, OutboxWriter } from './outbox-writer.ts';
+import { type Schedule, waitMs } from './retry-rules.ts';
 
 export interface OutboxItemsOptions {
   readonly environment: OutboxEnvironment;
   readonly writer: OutboxWriter;
   readonly time: OutboxTime;
+  readonly schedule: Schedule;
+  /** From 0 to 1. */
+  readonly random: () => number;
   readonly concurrency: number;
   readonly failedKeepMs: number;
   readonly failedMax?: number;
@@ -277,8 +281,10 @@ export class OutboxItems {
     const { id, stream, createdMs, url } = item;
     const { place } = this.endpoints.hasOneMore(url);
     this.#bytes += bytes;
+    const { schedule, random } = this.#options;
+    const dueMs = Math.ceil(createdMs + (waitMs(schedule, 0, random()) ?? 0));
     const idHash = hashOf(id);
-    return this.index.add({ idHash, stream, number, createdMs, bytes, endpoint: place });
+    return this.index.add({ idHash, stream, number, createdMs, dueMs, bytes, endpoint: place });
   }
 
   #itemOf(slot: number): NewItem | undefined {

@@ -42,6 +42,30 @@ t.test('the schedule, and the end of it', async (t) => {
   t.match(world.outbox.numbers, { waiting: 0, failed: 1, failedForGood: 1, attempts: 10 });
 });
 
+t.test('a first wait is kept, also over a restart; a replay is sent at once', async (t) => {
+  const schedule = { retryMs: [60_000], jitter: 0 };
+  const world = new OutboxWorld({ more: { schedule } });
+  world.behave = () => ({ status: 500 });
+  const startMs = world.nowMs;
+  await world.outbox.put([world.item('m1')]);
+  await world.pass(30_000);
+  t.equal(world.arrivals.length, 0);
+  world.crash();
+  await world.pass(29_990);
+  t.equal(world.arrivals.length, 0);
+  await world.pass(20);
+  t.strictSame(
+    world.arrivals.map(({ atMs }) => atMs - startMs),
+    [60_000],
+  );
+  t.match(world.outbox.numbers, { waiting: 0, failed: 1 });
+  world.behave = () => ({});
+  await world.outbox.items.replay([world.outbox.items.find('m1')]);
+  world.outbox.pump();
+  await world.pass(10);
+  t.equal(world.arrivals.length, 2);
+});
+
 t.test('waits vary by a fifth', async (t) => {
   for (const [random, factor] of [
     [0, 0.8],
