@@ -6,6 +6,7 @@
  * token may be.
  */
 import { AccountError } from './account-error.ts';
+import { isDay } from './days.ts';
 import type { ListQuery } from './ports.ts';
 
 const PAGE_SIZE_DEFAULT = 50;
@@ -117,14 +118,15 @@ export function readFilter(
 
 /** Beginning and end of a day or of a second. */
 function spanOf(name: string, text: string): readonly [number, number] {
-  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text);
+  const isWhole = /^\d{4}-\d{2}-\d{2}$/.test(text);
   const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})$/.test(
     text,
   );
-  const ms = isDay || isTime ? Date.parse(text) : Number.NaN;
+  const isDate = (isWhole || isTime) && isDay(text.slice(0, 10));
+  const ms = isDate ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(ms) || ms < 0) {
     throw new AccountError(20001, `${name} is a date such as 2026-12-24 or 2026-12-24T18:00:00Z`);
   }
-  const startMs = isDay ? ms : Math.floor(ms / 1000) * 1000;
-  return [startMs, startMs + (isDay ? DAY_MS : 1000)];
+  const startMs = isWhole ? ms : Math.floor(ms / 1000) * 1000;
+  return [startMs, startMs + (isWhole ? DAY_MS : 1000)];
 }

@@ -4,6 +4,7 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { segmentsOf } from '../protocol/sms-text.ts';
 import { AccountError } from './account-error.ts';
+import { isDay } from './days.ts';
 import type { AccountDirectory, AccountRecord, OutgoingMessage } from './ports.ts';
 import { destinationOf, senderOf } from './routing.ts';
 
@@ -152,7 +153,7 @@ function sendAtOf(form: URLSearchParams, nowMs: number): number | undefined {
     );
   }
   if (text === '') throw new AccountError(35111);
-  const atMs = DATE_TIME.test(text) ? Date.parse(text) : Number.NaN;
+  const atMs = DATE_TIME.test(text) && isDay(text.slice(0, 10)) ? Date.parse(text) : Number.NaN;
   if (atMs > nowMs && atMs <= nowMs + SCHEDULE_MS_MAX) return atMs;
   return fault(
     35114,

@@ -93,6 +93,7 @@ t.test('filters', async (t) => {
   t.strictSame(await list({ 'DateSent<': '2020-01-01' }), []);
   t.strictSame(await list({ 'DateSent>': `${today}T00:00:00Z`, 'DateSent<': tomorrow }), all);
   t.strictSame(await list({ DateSent: 'yesterday' }), '400 20001');
+  t.strictSame(await list({ DateSent: '2026-11-31' }), '400 20001');
   t.strictSame(await list({ PageSize: '0' }), '400 20001');
   t.strictSame(await list({ PageSize: '5000' }), all, 'as many as may be');
   t.strictSame(await list({ PageToken: 'nonsense' }), '400 20001');

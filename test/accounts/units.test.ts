@@ -6,6 +6,7 @@ import type { AccountDirectory, AccountsOptions, StoredMessage } from '../../src
 import { rfc2822 } from '../../src/accounts/resources.ts';
 import { accountRoutes } from '../../src/accounts/routes.ts';
 import { destinationOf, senderOf } from '../../src/accounts/routing.ts';
+import { readMessage } from '../../src/accounts/send-parameters.ts';
 import { ERRORS, type ErrorName, FairleadError } from '../../src/errors.ts';
 import {
   ACCOUNT_ERRORS,
@@ -112,6 +113,23 @@ const directory: AccountDirectory = {
   route: (prefix) => (prefix === '49' ? 'sms' : undefined),
   ownerOf: (number) => (number === '+49301234567' ? 'other' : undefined),
 };
+
+t.test('a day that no calendar has is no time to send at', (t) => {
+  const account = directory.account(SID);
+  if (account === undefined) throw new Error('no account');
+  const sendAt = (SendAt: string) => {
+    const form = { To: '+4915112345678', From: '4930', Body: 'x', ScheduleType: 'fixed', SendAt };
+    const nowMs = Date.parse('2026-11-10T00:00:00Z');
+    const context = { account, directory, hashKey: KEY, nowMs, idempotencyKey: undefined };
+    return readMessage(new URLSearchParams(form), { ...context, onUnroutable: () => {} }).sendAtMs;
+  };
+  t.equal(sendAt('2026-11-30T08:00:00Z'), Date.parse('2026-11-30T08:00:00Z'));
+  t.equal(sendAt('2026-11-30T23:30:00-02:00'), Date.parse('2026-12-01T01:30:00Z'));
+  for (const day of ['2026-11-31', '2026-11-32', '2026-11-00', '2026-13-01']) {
+    t.throws(() => sendAt(`${day}T08:00:00Z`), { code: 35114 }, day);
+  }
+  t.end();
+});
 
 /** Answers of every route to any parameters; `fail`: what the shards throw, if they do. */
 function answersOf(fail: ErrorName | null) {
