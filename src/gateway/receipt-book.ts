@@ -57,8 +57,11 @@ const LOG_MS = 60_000;
 
 export class ReceiptBook implements ReceiptKeeper {
   readonly #options: ReceiptBookOptions;
-  /** By message: resolved when its settlement is on its way. */
-  readonly #unsettled = new Map<string, { done: Promise<void>; settle: () => void }>();
+  /** By message: resolved when the settlements of all its attempts are on their way. */
+  readonly #unsettled = new Map<
+    string,
+    { attempts: number; readonly done: Promise<void>; readonly settle: () => void }
+  >();
   /** By hash as text: receipts that came before their ids. */
   readonly #early = new Map<string, (() => void)[]>();
   #earlyCount = 0;
@@ -97,7 +100,11 @@ export class ReceiptBook implements ReceiptKeeper {
   }
 
   settled(messageId: string): void {
-    this.#unsettled.get(messageId)?.settle();
+    const unsettled = this.#unsettled.get(messageId);
+    if (unsettled === undefined) return;
+    unsettled.attempts -= 1;
+    if (unsettled.attempts > 0) return;
+    unsettled.settle();
     this.#unsettled.delete(messageId);
   }
 
@@ -197,12 +204,18 @@ export class ReceiptBook implements ReceiptKeeper {
     for (const wake of this.#early.get(hash) ?? []) wake();
   }
 
+  /** A message is sent twice where its lease ended under way: both attempts may have ids. */
   #expect(messageId: string): void {
+    const unsettled = this.#unsettled.get(messageId);
+    if (unsettled !== undefined) {
+      unsettled.attempts += 1;
+      return;
+    }
     let settle: () => void = () => {};
     const done = new Promise<void>((resolve) => {
       settle = resolve;
     });
-    this.#unsettled.set(messageId, { done, settle });
+    this.#unsettled.set(messageId, { attempts: 1, done, settle });
   }
 
   async #dropExcess(): Promise<void> {

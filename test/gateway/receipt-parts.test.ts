@@ -68,3 +68,21 @@ for (const order of ORDERS) {
     });
   }
 }
+
+t.test('receipts of two attempts of a message wait until both are settled', async (t) => {
+  const { book, told } = open(t);
+  const put = (id: string) =>
+    book.put({ gateway: 'g', ids: [id], messageId: MESSAGE, tenant: 'a' });
+  const take = (id: string) =>
+    book.take({ gateway: 'g', candidates: [id], status: 'delivered' as const });
+  await put('first');
+  const first = take('first');
+  await put('second');
+  const second = take('second');
+  book.settled(MESSAGE);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(told.length, 0);
+  book.settled(MESSAGE);
+  const late = new Promise((resolve) => setTimeout(() => resolve('it hangs'), 2_000).unref());
+  t.strictSame(await Promise.race([Promise.all([first, second]), late]), ['applied', 'applied']);
+});
