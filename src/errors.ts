@@ -57,6 +57,7 @@ export const ERRORS = {
   bodyTooLarge: row(1018, 413, false, 'The request body is larger than its limit.'),
   invalidJson: row(1019, 400, false, 'The request body is not valid JSON.'),
   invalidOption: row(1020, 400, false, 'A publish option is outside its range.'),
+  unsupportedMediaType: row(1021, 415, false, 'The body is not of the content type that is taken.'),
   tokenMissing: row(2001, 401, false, 'A bearer token is required.'),
   tokenInvalid: row(2002, 401, false, 'The token is not valid.'),
   tokenExpired: row(2003, 401, false, 'The token has expired.'),

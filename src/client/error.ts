@@ -48,6 +48,7 @@ export const DAEMON_ERRORS: Readonly<Record<number, readonly [name: string, retr
     1018: ['bodyTooLarge', false],
     1019: ['invalidJson', false],
     1020: ['invalidOption', false],
+    1021: ['unsupportedMediaType', false],
     2001: ['tokenMissing', false],
     2002: ['tokenInvalid', false],
     2003: ['tokenExpired', false],

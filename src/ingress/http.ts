@@ -9,6 +9,7 @@ import { LIMITS } from '../limits.ts';
 import type { ErrorForm } from '../rest/form-route.ts';
 import type { Authenticator } from './auth.ts';
 import { BOUNDS } from './bounds.ts';
+import { parseForm } from './form-body.ts';
 import { ClientGone, HttpCall, overloaded } from './http-call.ts';
 import {
   type BasicRoute,
@@ -97,9 +98,9 @@ export class HttpServer {
   async #answerForm(call: HttpCall, route: BasicRoute, params: Params): Promise<void> {
     const credentials = call.credentials();
     const bytes = bodiless.has(call.method) ? undefined : await this.#body(call);
-    const body = new URLSearchParams(bytes === undefined ? '' : Buffer.from(bytes).toString());
-    if (!call.open) return;
     const { query, headers } = call;
+    const body = parseForm(bytes ?? new Uint8Array(), headers.get('content-type'));
+    if (!call.open) return;
     call.reply(await route.handler({ params, query, headers, body, credentials }));
   }
 

@@ -24,6 +24,35 @@ const authorization = fc.oneof(
   fc.constantFrom('Basic', 'Basic =', 'Basic Og==', 'Basic QUM6', 'Basic %', 'Bearer x'),
 );
 
+t.test('a form that cannot be read is refused as a whole, and nothing of it is sent', async (t) => {
+  const api = await AccountApi.start(t);
+  const { sid, token } = api.acme;
+  const authorization = `Basic ${Buffer.from(`${sid}:${token}`).toString('base64')}`;
+  const fields = 'To=%2B4915112345678&From=4930&Body=';
+  const post = async (body: string | Uint8Array, type?: string) => {
+    const answer = await fetch(`${api.url}/2010-04-01/Accounts/${sid}/Messages.json`, {
+      method: 'POST',
+      headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) },
+      body: Buffer.from(body),
+    });
+    const { code, body: sent } = (await answer.json()) as { code?: number; body?: string };
+    return { status: answer.status, code: code ?? null, sent };
+  };
+  const form = 'application/x-www-form-urlencoded';
+  for (const body of ['%ff', '%ed%a0%80', '%c0%80', '100%', '%4', '%zz', '%u00e4']) {
+    t.match(await post(`${fields}${body}`, form), { status: 400, code: 20001 }, body);
+  }
+  const bytes = Buffer.concat([Buffer.from(fields), Buffer.from([0xe4])]);
+  t.match(await post(bytes, form), { status: 400, code: 20001 }, 'Latin-1');
+  for (const type of ['application/json', 'multipart/form-data; boundary=x', 'text/plain']) {
+    t.match(await post(`${fields}x`, type), { status: 415, code: 20001 }, type);
+  }
+  t.equal((await api.call('GET Messages.json')).body.messages.length, 0);
+  for (const type of [form, `${form}; charset=UTF-8`, form.toUpperCase(), undefined]) {
+    t.match(await post(`${fields}%C3%A4+b%26c=d&&x`, type), { status: 201, sent: 'ä b&c=d' });
+  }
+});
+
 t.test('any request', async (t) => {
   const api = await AccountApi.start(t);
   const { sid, token } = api.acme;
