@@ -3,13 +3,14 @@
  * part for them: no rule of theirs stands here.
  */
 import type { Logger } from './base/logger.ts';
+import type { Metric } from './base/metric.ts';
 import type { Secrets } from './config/index.ts';
 import type { EntityService } from './dispatch/entity-service.ts';
 import { acceptedOrThrow, publishMessages } from './dispatch/message-publish.ts';
 import { MessageShards } from './dispatch/message-shards.ts';
 import type { ShardPorts } from './dispatch/ports.ts';
 import { EventKeys } from './gateway/event-keys.ts';
-import { type GatewayMetric, gatewayMetrics } from './gateway/gateway-metrics.ts';
+import { gatewayMetrics } from './gateway/gateway-metrics.ts';
 import { gatewayStateRoute } from './gateway/gateway-routes.ts';
 import { GatewayService } from './gateway/gateway-service.ts';
 import { Inbound, type InboundPorts } from './gateway/inbound.ts';
@@ -49,7 +50,7 @@ export interface Gateways {
   /** Frames of gateways with what they received. */
   readonly inboundFrames: InboundPort;
   readonly routes: readonly RestRoute[];
-  metrics(): readonly GatewayMetric[];
+  metrics(): readonly Metric[];
   /** Takes messages from now on. */
   start(): void;
   close(): Promise<void>;

@@ -4,11 +4,14 @@
  */
 import type { Clock } from './base/clock.ts';
 import type { Logger } from './base/logger.ts';
+import type { Metric } from './base/metric.ts';
+import { callbackMetrics } from './callbacks/callback-metrics.ts';
 import { Callbacks } from './callbacks/callbacks.ts';
 import type { Config } from './config/index.ts';
 import type { EntityService } from './dispatch/entity-service.ts';
 import { signingSecrets } from './dispatch/secret-routes.ts';
 import { type Outbound, openOutbound } from './outbound/open-outbound.ts';
+import { outboundMetrics } from './outbound/outbound-metrics.ts';
 
 export interface OutboundParts {
   readonly config: Config;
@@ -26,6 +29,7 @@ export interface OutboundParts {
 export interface JoinedOutbound {
   readonly outbound: Outbound;
   readonly callbacks: Callbacks;
+  metrics(): readonly Metric[];
   /** Ends the callbacks, then waits up to `deadlineMs` for deliveries under way. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -64,6 +68,7 @@ export function joinOutbound(parts: OutboundParts): JoinedOutbound {
   return {
     outbound,
     callbacks,
+    metrics: () => [...outboundMetrics(outbound.numbers), ...callbackMetrics(callbacks.numbers)],
     close: async (deadlineMs) => {
       await callbacks.close();
       await outbound.close(deadlineMs);

@@ -88,6 +88,7 @@ class Daemon implements StartedDaemon {
   #pool: ShardPool | undefined;
   #ingress: Ingress | undefined;
   #gateways: Gateways | undefined;
+  #outgoing: JoinedOutbound | undefined;
   #stopped: Promise<void> | undefined;
   #checking: Promise<void> | undefined;
   #url = '';
@@ -132,6 +133,7 @@ class Daemon implements StartedDaemon {
       secretOf,
       clock,
     });
+    this.#outgoing = outgoing;
     this.#pool = await this.#openShards({
       directory,
       entities,
@@ -336,6 +338,7 @@ class Daemon implements StartedDaemon {
       collect: async () => [
         ...((await metrics?.collect()) ?? []),
         ...(this.#gateways?.metrics() ?? []),
+        ...(this.#outgoing?.metrics() ?? []),
       ],
       logger,
       durability: config.durability,

@@ -1,20 +1,14 @@
 // What gateways, receipts and inbound messages tell the metrics.
+import {
+  counterMetric as counter,
+  gaugeMetric as gauge,
+  type Metric,
+  type MetricSample,
+} from '../base/metric.ts';
 import { LIMITS } from '../limits.ts';
 import type { GatewayService, GatewayState } from './gateway-service.ts';
 import type { Inbound } from './inbound.ts';
 import type { ReceiptBook } from './receipt-book.ts';
-
-interface Sample {
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-export interface GatewayMetric {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  readonly help: string;
-  readonly samples: readonly Sample[];
-}
 
 export interface MetricSources {
   readonly service: Pick<GatewayService, 'states'>;
@@ -23,13 +17,13 @@ export interface MetricSources {
 }
 
 /** Past LIMITS.gatewaysShown gateways the others have no lines. */
-export function gatewayMetrics({ service, receipts, inbound }: MetricSources): GatewayMetric[] {
+export function gatewayMetrics({ service, receipts, inbound }: MetricSources): Metric[] {
   const states: GatewayState[] = [];
   for (const state of service.states()) {
     states.push(state);
     if (states.length >= LIMITS.gatewaysShown) break;
   }
-  const each = (value: (state: GatewayState) => number): Sample[] =>
+  const each = (value: (state: GatewayState) => number): MetricSample[] =>
     states.map((state) => ({ labels: { gateway: state.name }, value: value(state) }));
   const outcomes = states.flatMap(({ name, outcomes: counts }) =>
     Object.entries(counts).map(([outcome, value]) => {
@@ -68,15 +62,7 @@ export function gatewayMetrics({ service, receipts, inbound }: MetricSources): G
   ];
 }
 
-function byKey(counts: object): Sample[] {
+function byKey(counts: object): MetricSample[] {
   const entries = Object.entries(counts) as [string, number][];
   return entries.map(([what, value]) => ({ labels: { what }, value }));
-}
-
-function counter(name: string, help: string, samples: readonly Sample[]): GatewayMetric {
-  return { name, type: 'counter', help, samples };
-}
-
-function gauge(name: string, help: string, samples: readonly Sample[]): GatewayMetric {
-  return { name, type: 'gauge', help, samples };
 }

@@ -89,3 +89,42 @@ t.test('an endpoint that is away gets all of it later, and others do not wait', 
   t.match(back.received[0]?.body, late);
   t.equal(back.received.length, 1);
 });
+
+t.test('what became of callbacks and outgoing requests is in the metrics', async (t) => {
+  const peer = await httpPeer();
+  t.teardown(() => peer.close());
+  const api = await MessageApi.start(t, { ...LOOPBACK, 'ingress.metricsScope': 'none' });
+  await api.call('PUT /v1/destinations/sms', {});
+  const metric = async (name: string) => {
+    const text = await (await fetch(`${api.url}/metrics`)).text();
+    const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+    return line === undefined ? undefined : Number(line.split(' ')[1]);
+  };
+  t.equal(await metric('fairlead_outbox_delivered_total'), 0);
+  const wanted = { callbackUrl: `${peer.url}/`, callbackEvents: ['sent'] };
+  await api.send({ destination: 'sms', tenant: 'acme', ...wanted });
+  await api.gateway('sms', () => 'sent');
+  await until('it is told', async () => (await metric('fairlead_outbox_delivered_total')) === 1);
+  const told = {
+    fairlead_outbound_requests_total: 1,
+    fairlead_outbound_requests_failed_total: 0,
+    fairlead_outbound_requests_blocked_total: 0,
+    fairlead_outbound_sockets: 1,
+    fairlead_outbound_requests_waiting: 0,
+    fairlead_outbox_taken_total: 1,
+    fairlead_outbox_attempts_total: 1,
+    fairlead_outbox_failed_total: 0,
+    fairlead_outbox_dropped_total: 0,
+    fairlead_outbox_in_flight: 0,
+    fairlead_outbox_failed: 0,
+    fairlead_outbox_endpoints_disabled: 0,
+    fairlead_callback_records: 1,
+    fairlead_callback_waiting_bytes: 0,
+    fairlead_callback_records_dropped_total: 0,
+    'fairlead_callbacks_total{what="put"}': 1,
+    'fairlead_callbacks_total{what="late"}': 0,
+  };
+  for (const [name, value] of Object.entries(told)) t.equal(await metric(name), value, name);
+  // Accepted, queued, sending, sent.
+  t.equal(await metric('fairlead_callback_events_total'), 4);
+});
