@@ -5,7 +5,7 @@
 import type { Logger } from './base/logger.ts';
 import type { Metric } from './base/metric.ts';
 import type { Secrets } from './config/index.ts';
-import type { EntityService } from './dispatch/entity-service.ts';
+import type { EntityService, EntityServiceOptions } from './dispatch/entity-service.ts';
 import { acceptedOrThrow, publishMessages } from './dispatch/message-publish.ts';
 import { MessageShards } from './dispatch/message-shards.ts';
 import type { ShardPorts } from './dispatch/ports.ts';
@@ -22,6 +22,7 @@ import { ReceiptTeller } from './gateway/receipt-teller.ts';
 import { receiptsRoute } from './gateway/receipts-route.ts';
 import { SmppLink } from './gateway/smpp/link.ts';
 import { SmppDriver } from './gateway/smpp-driver.ts';
+import { checkSmppSecrets, smppSecretsOf } from './gateway/smpp-secrets.ts';
 import type { Connections } from './ingress/connections.ts';
 import type { InboundPort } from './ingress/frame-router.ts';
 import type { Outbound } from './outbound/open-outbound.ts';
@@ -89,7 +90,7 @@ export function joinGateways(parts: GatewayParts): Gateways {
         host,
         logger,
         receipts: parts.receiptWaitMs > 0,
-        password: () => secrets.get(gateway.fields.smpp.password ?? ''),
+        secrets: () => smppSecretsOf(gateway.fields.smpp, secretOf),
         handlers: {
           onReceipt: async ({ ids, status, code }) => {
             const own = { gateway: gateway.name, candidates: ids, status };
@@ -97,7 +98,8 @@ export function joinGateways(parts: GatewayParts): Gateways {
           },
           onInbound: takeFromSmpp(inbound, { gateway: gateway.name, logger }),
         },
-        link: (settings, handlers) => new SmppLink({ settings, handlers, log: logger }),
+        link: (settings, handlers) =>
+          new SmppLink({ settings, handlers, log: logger.child({ gateway: gateway.name }) }),
       }),
   });
   return {
@@ -106,7 +108,7 @@ export function joinGateways(parts: GatewayParts): Gateways {
     inbound,
     inboundFrames: inboundFrames(inbound),
     routes: [
-      gatewayStateRoute(service),
+      gatewayStateRoute(service, (name) => inFlightOf(parts, name)),
       receiptsRoute(receipts, { gateways, secretOf }),
       inboundRoute(inbound, { gateways, secretOf }),
     ],
@@ -122,6 +124,28 @@ export function joinGateways(parts: GatewayParts): Gateways {
       receipts.close();
     },
   };
+}
+
+/** What is looked at when a gateway is put. */
+export function gatewayCheck(secrets: Secrets): NonNullable<EntityServiceOptions['checkGateway']> {
+  return ({ smpp }) => checkSmppSecrets(smpp, (name) => secrets.get(name));
+}
+
+/** As the shard counts it: over all destinations, told by each that the gateway is subscribed to. */
+async function inFlightOf({ entities, shards }: GatewayParts, gateway: string): Promise<number> {
+  const { destinations = [] } = entities.find('gateway', gateway)?.fields ?? {};
+  const counts = destinations.map(async (destination) => {
+    const shard = entities.shardOf(destination);
+    if (shard === undefined) return 0;
+    const page = { destination, offset: 0, limit: 1 };
+    const { gateways = [] } = (await shards.explain(shard, page)) as ExplainedGateways;
+    return gateways.find(({ name }) => name === gateway)?.inFlight ?? 0;
+  });
+  return Math.max(0, ...(await Promise.all(counts)));
+}
+
+interface ExplainedGateways {
+  readonly gateways?: readonly { readonly name: string | null; readonly inFlight: number }[];
 }
 
 function shardsOf({ entities, shards, connections }: GatewayParts): GatewayShards {

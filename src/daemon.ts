@@ -13,11 +13,11 @@ import { webhookSecret } from './base/webhook-secret.ts';
 import type { Callbacks } from './callbacks/callbacks.ts';
 import { type Config, ConfigError, readAuthKeys, Secrets, shardsDefault } from './config/index.ts';
 import { accountForm } from './daemon-accounts.ts';
-import { type Gateways, joinGateways } from './daemon-gateways.ts';
+import { type GatewayParts, type Gateways, gatewayCheck, joinGateways } from './daemon-gateways.ts';
 import { type JoinedOutbound, joinOutbound, type OutboundParts } from './daemon-outbound.ts';
 import { daemonStatus } from './daemon-status.ts';
 import { EntityService } from './dispatch/entity-service.ts';
-import type { EntityTable, ShardPorts } from './dispatch/ports.ts';
+import type { EntityTable } from './dispatch/ports.ts';
 import { restRoutes } from './dispatch/rest-routes.ts';
 import { encodeConfiguration, shardPortsOf } from './dispatch/shard-requests.ts';
 import { FairleadError } from './errors.ts';
@@ -122,7 +122,9 @@ class Daemon implements StartedDaemon {
     const table = this.#openEntities(directory);
     const shards = shardPortsOf(directory.shards, (shard) => this.#ports[shard]);
     const { autoCreateDestinations } = config.dispatch;
-    const entities = EntityService.open({ table, shards, autoCreateDestinations });
+    const secrets = new Secrets({ dir: config.secrets.dir ?? env.CREDENTIALS_DIRECTORY, env });
+    const checkGateway = gatewayCheck(secrets);
+    const entities = EntityService.open({ table, shards, autoCreateDestinations, checkGateway });
     const secretOf = (tenant: string, version: number) =>
       webhookSecret(directory.hashKey, tenant, version);
     const clock = ProcessClock.start();
@@ -142,14 +144,14 @@ class Daemon implements StartedDaemon {
     });
     const status = () =>
       daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
-    const gateways = this.#openGateways(directory, entities, shards, outgoing);
+    const { hashKey } = directory;
+    const gateways = this.#openGateways({ hashKey, entities, shards, outgoing, secrets });
     this.#gateways = gateways;
     const rest = [
       ...restRoutes({ entities, table, shards, status, secretOf }),
       ...gateways.routes,
       ...outgoing.outbound.routes,
     ];
-    const { hashKey } = directory;
     const form = accountForm({ entities, shards, hashKey, logger: this.#options.logger });
     this.#ingress = await this.#openIngress({
       auth,
@@ -263,20 +265,17 @@ class Daemon implements StartedDaemon {
     return joined;
   }
 
-  #openGateways(
-    { hashKey }: DataDirectory,
-    entities: EntityService,
-    shards: ShardPorts,
-    { outbound, callbacks }: JoinedOutbound,
-  ): Gateways {
-    const { config, env, logger } = this.#options;
+  #openGateways({
+    outgoing: { outbound, callbacks },
+    ...parts
+  }: Pick<GatewayParts, 'hashKey' | 'entities' | 'shards' | 'secrets'> & {
+    readonly outgoing: JoinedOutbound;
+  }): Gateways {
+    const { config, logger } = this.#options;
     return joinGateways({
-      entities,
-      shards,
+      ...parts,
       connections: () => this.#ingress?.connections,
       outbound,
-      secrets: new Secrets({ dir: config.secrets.dir ?? env.CREDENTIALS_DIRECTORY, env }),
-      hashKey,
       receiptWaitMs: config.gateway.receiptWaitMs,
       late: ({ messageId, status, code }) => callbacks.lateReceipt(messageId, status, code),
       logger,

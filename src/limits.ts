@@ -197,6 +197,8 @@ export const LIMITS = {
   // SMPP links.
   /** Octets of one PDU, room for a message_payload of 64 KiB. Past it: the session ends. */
   smppPduBytes: 70_000,
+  /** Octets of a password in a bind (SMPP 3.4, 4.1.1); a longer one is refused as invalidValue. */
+  smppPasswordOctets: 8,
   /** Enquiries in a row without an answer at which a session ends. */
   smppEnquireMisses: 3,
   /** First and longest wait before a new session. */

@@ -12,8 +12,9 @@ import {
 } from './entity-kinds.ts';
 import { checkEntityName } from './entity-names.ts';
 import { checkOneShard, tenantTakenError, unknownReference } from './entity-references.ts';
+import { checkRoom } from './entity-room.ts';
 import { DEFAULT_SET, type Fields, SCHEMAS } from './entity-schemas.ts';
-import { checkRoom, type EntityService } from './entity-service.ts';
+import type { EntityService } from './entity-service.ts';
 import { completeEntity, parseEntity } from './parse-entity.ts';
 
 /** Problems that a message names; the details have all of them. */
@@ -116,7 +117,9 @@ function planPut(entities: EntityService, put: Put): PlannedChange {
   const missing = referencesOf(kind, after).find((each) => !willExist(entities, each, put));
   if (missing !== undefined) throw unknownReference(missing);
   if (kind === 'gateway') {
-    const { destinations } = after as Fields['gateway'];
+    const gateway = after as Fields['gateway'];
+    entities.checkGateway(gateway);
+    const { destinations } = gateway;
     checkOneShard(destinations, (each) => plannedDestination(entities, each, put));
   }
   if (kind === 'account') checkTenant(entities, (after as Fields['account']).tenant, put);

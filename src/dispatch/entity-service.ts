@@ -11,7 +11,6 @@
  */
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
-import { LIMITS } from '../limits.ts';
 import { type Actor, DAEMON } from '../rest/actor.ts';
 import { changeRecord } from './change-record.ts';
 import { EntityBook, keyOf } from './entity-book.ts';
@@ -32,6 +31,7 @@ import {
   tenantTakenError,
   unknownReference,
 } from './entity-references.ts';
+import { checkRoom } from './entity-room.ts';
 import { DEFAULT_SET, type Fields, OWN_SCHEMAS, SCHEMAS, setSchema } from './entity-schemas.ts';
 import { asShardsSee, isDoubtChange, namesOfGateways } from './gateway-ahead.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -50,6 +50,8 @@ export interface EntityServiceOptions {
   readonly table: EntityTable;
   readonly shards: ShardPorts;
   readonly autoCreateDestinations: boolean;
+  /** Looks at what only this host knows of a gateway, its secrets. @throws FairleadError invalidValue */
+  readonly checkGateway?: (fields: Fields['gateway']) => void;
 }
 
 export interface PutResult<K extends EntityKind = EntityKind> {
@@ -72,6 +74,7 @@ const defaultSetRow: EntityRow = {
 
 export class EntityService {
   readonly autoCreate: boolean;
+  readonly checkGateway: (fields: Fields['gateway']) => void;
   readonly #table: EntityTable;
   readonly #shards: ShardPorts;
   readonly #book: EntityBook;
@@ -83,6 +86,7 @@ export class EntityService {
 
   private constructor(options: EntityServiceOptions, book: EntityBook) {
     this.autoCreate = options.autoCreateDestinations;
+    this.checkGateway = options.checkGateway ?? (() => {});
     this.#table = options.table;
     this.#shards = options.shards;
     this.#book = book;
@@ -269,6 +273,7 @@ export class EntityService {
   ): Promise<PutResult<K>> {
     const before = this.#book.get(kind, name)?.fields as Fields[K] | undefined;
     const fields = completeEntity(kind, name, parsed, before);
+    if (kind === 'gateway') this.checkGateway(fields as Fields['gateway']);
     const touched = kind === 'account' ? { ...fields, updatedMs: Date.now() } : fields;
     return await this.#write(kind, name, touched, actor);
   }
@@ -387,13 +392,4 @@ function readRow(
   const shape = { ...SCHEMAS[kind].shape, ...OWN_SCHEMAS[kind]?.shape };
   const fields = z.strictObject(shape).parse(value);
   return { kind, name, version, fields } as object as EntityRow;
-}
-
-/** @throws FairleadError tooManyEntities when there would be more of a kind than there may be. */
-export function checkRoom(kind: EntityKind, count: number): void {
-  if (count <= LIMITS.entitiesPerKind) return;
-  throw new FairleadError(
-    'tooManyEntities',
-    `There are ${LIMITS.entitiesPerKind} ${kind}s, as many as there may be.`,
-  );
 }

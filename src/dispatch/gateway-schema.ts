@@ -27,6 +27,8 @@ const DATA_CODING_MAX = 255;
 const SYSTEM_ID_LENGTH = 15;
 const SYSTEM_TYPE_LENGTH = 12;
 const HOST_LENGTH = 253;
+/** Text of PDUs ends with its first zero, and is ASCII: an octet a character. */
+const PRINTABLE = /^[ -~]*$/;
 
 const timeoutMs = (usual: number) => integer(100, TIMEOUT_MS_MAX).default(usual);
 
@@ -53,6 +55,9 @@ const smppSchema = z.strictObject(
       .describe('one session for both directions, or a transmitter and a receiver'),
     sessions: integer(1, LIMITS.gatewaySessions).default(1).describe('binds at one time'),
     tls: z.boolean('is true or false').default(false),
+    ca: secretNameSchema.describe(
+      'name of the secret with certificates in PEM that are trusted in place of the usual ones; null: the usual',
+    ),
     enquireMs: integer(1_000, ENQUIRE_MS_MAX)
       .default(30_000)
       .describe('pause between enquire_link'),
@@ -109,6 +114,28 @@ export const gatewaySchema = z
   .refine(({ type, hook }) => type !== 'pull' || hook === null, {
     path: ['hook'],
     error: 'is null for the type pull: only what the daemon sends itself can be asked about first',
+  })
+  .refine(({ smpp }) => smpp === null || smpp.tls || smpp.ca === null, {
+    path: ['smpp', 'ca'],
+    error: 'is null without tls',
+  })
+  .superRefine(({ webhook, smpp, hook }, { addIssue }) => {
+    // Not in the fields themselves: what an older daemon took has to be readable.
+    const wrong = (path: readonly string[], message: string): void => {
+      addIssue({ code: 'custom', path: [...path], message });
+    };
+    for (const field of ['systemId', 'systemType', 'host'] as const) {
+      if (!PRINTABLE.test(smpp?.[field] ?? '')) wrong(['smpp', field], 'is printable ASCII');
+    }
+    const secrets = [
+      [['webhook', 'secret'], webhook?.secret],
+      [['hook', 'secret'], hook?.secret],
+      [['smpp', 'password'], smpp?.password],
+      [['smpp', 'ca'], smpp?.ca],
+    ] as const;
+    for (const [path, name] of secrets) {
+      if (name === '.' || name === '..') wrong(path, 'is a name of a file, which . and .. are not');
+    }
   });
 
 export type Gateway = z.output<typeof gatewaySchema>;

@@ -21,6 +21,8 @@ export interface SmppFields {
   readonly bind: 'transceiver' | 'separate';
   readonly sessions: number;
   readonly tls: boolean;
+  /** Reference of certificates in PEM that are trusted in place of the usual ones; null: the usual. */
+  readonly ca: string | null;
   readonly enquireMs: number;
   readonly pduTimeoutMs: number;
   readonly defaultDataCoding: number;

@@ -40,7 +40,7 @@ export function gatewayMetrics({ service, receipts, inbound }: MetricSources): M
     gauge(
       'fairlead_gateway_in_flight',
       'Messages of a gateway without an outcome.',
-      each(({ inFlight }) => inFlight),
+      each(({ inFlight }) => inFlight ?? 0),
     ),
     counter(
       'fairlead_gateway_attempts_total',

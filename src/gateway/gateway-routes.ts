@@ -12,7 +12,7 @@ const stateSchema = z.strictObject({
   type: z.enum(['pull', 'webhook', 'smpp']),
   paused: z.boolean(),
   up: z.boolean().nullable().describe('null: its clients know, the daemon does not drive it'),
-  inFlight: count,
+  inFlight: count.describe('of the type pull as its shard counts it'),
   sentPerSec: z.number().describe('mean of the last ten seconds'),
   outcomes: z.strictObject({
     sent: count,
@@ -32,8 +32,14 @@ const stateSchema = z.strictObject({
     .describe('of a webhook its breaker and requests, of SMPP its sessions'),
 });
 
+/** Messages that its shard has handed to a gateway and that have no outcome. */
+export type InFlightOf = (gateway: string) => Promise<number>;
+
 /** How a gateway is. */
-export function gatewayStateRoute(service: Pick<GatewayService, 'state'>): RestRoute {
+export function gatewayStateRoute(
+  service: Pick<GatewayService, 'state'>,
+  inFlightOf: InFlightOf,
+): RestRoute {
   return route({
     method: 'GET',
     path: '/v1/gateways/:name/state',
@@ -73,10 +79,11 @@ export function gatewayStateRoute(service: Pick<GatewayService, 'state'>): RestR
         },
       },
     },
-    handler: ({ params: { name = '' } }) => {
+    handler: async ({ params: { name = '' } }) => {
       const state = service.state(name);
       if (state === undefined) throw gatewayNotFound(name);
-      return { status: 200, body: state };
+      const inFlight = state.inFlight ?? (await inFlightOf(name));
+      return { status: 200, body: { ...state, inFlight } };
     },
   });
 }

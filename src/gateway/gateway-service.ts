@@ -16,6 +16,7 @@ import { HookStage } from './hook-stage.ts';
 import type { GatewayShards, GatewayTable, SecretOf } from './ports.ts';
 import { GatewayRunner, type ReceiptKeeper } from './runner.ts';
 import { type OutboundSender, SignedPost } from './signed-post.ts';
+import { type SmppSecrets, smppSecretsOf } from './smpp-secrets.ts';
 import { WebhookDriver } from './webhook-driver.ts';
 
 export interface GatewayServiceOptions {
@@ -41,7 +42,8 @@ export interface GatewayState {
   readonly paused: boolean;
   /** Null: nobody but the shard knows, as of the type pull. */
   readonly up: boolean | null;
-  readonly inFlight: number;
+  /** Null: nobody but the shard knows, as of the type pull. */
+  readonly inFlight: number | null;
   readonly sentPerSec: number;
   readonly outcomes: GatewayNumbers['counts'];
   readonly refusedByHook: number;
@@ -58,8 +60,8 @@ const SMPP_WINDOW = 10;
 
 interface Place {
   runner: GatewayRunner | undefined;
-  /** That the runner's SMPP link binds with. */
-  password: string | undefined;
+  /** Those that the runner's SMPP link began with. */
+  secrets: SmppSecrets | undefined;
   readonly numbers: GatewayNumbers;
   /** A change is being followed; `again`: there was another one meanwhile. */
   busy: boolean;
@@ -89,7 +91,7 @@ export class GatewayService {
   changed(name: string): void {
     const place = this.#places.get(name) ?? {
       runner: undefined,
-      password: undefined,
+      secrets: undefined,
       numbers: new GatewayNumbers(),
       busy: false,
       again: false,
@@ -118,7 +120,7 @@ export class GatewayService {
       type: row.fields.type,
       paused: row.fields.paused,
       up: runner?.up ?? null,
-      inFlight: this.#runnersOf(name).reduce((sum, each) => sum + each.inFlight, 0),
+      inFlight: row.fields.type === 'pull' ? null : this.#inFlightOf(name),
       sentPerSec: numbers.sentPerSec,
       outcomes: numbers.counts,
       refusedByHook: numbers.refusedByHook,
@@ -155,6 +157,10 @@ export class GatewayService {
     this.#places.clear();
   }
 
+  #inFlightOf(name: string): number {
+    return this.#runnersOf(name).reduce((sum, each) => sum + each.inFlight, 0);
+  }
+
   /** Those of a gateway that work, the replaced ones too. */
   #runnersOf(name: string): GatewayRunner[] {
     const draining = [...this.#draining].filter((runner) => runner.name === name);
@@ -176,10 +182,11 @@ export class GatewayService {
     const given = this.#options.gateways.find(name)?.fields;
     const fields = drivenOf(given);
     const { runner } = place;
-    const password = this.#passwordOf(fields);
-    if (isSameWork(fields, runner?.fields) && password === place.password) return;
+    const secrets = this.#secretsOf(fields);
+    const isSame = isDeepStrictEqual(secrets, place.secrets);
+    if (isSameWork(fields, runner?.fields) && isSame) return;
     place.runner = undefined;
-    place.password = password;
+    place.secrets = secrets;
     if (runner !== undefined) {
       this.#draining.add(runner);
       const drained = runner.drain().finally(() => this.#draining.delete(runner));
@@ -194,12 +201,11 @@ export class GatewayService {
     place.runner.start();
   }
 
-  /** What an SMPP gateway binds with now; undefined: nothing, or the secret is missing. */
-  #passwordOf(fields: DrivenFields | undefined): string | undefined {
-    const reference = fields?.type === 'smpp' ? fields.smpp.password : null;
-    if (reference === null) return undefined;
+  /** What an SMPP gateway binds with now; undefined: it is none, or its secrets are missing or of no use. */
+  #secretsOf(fields: DrivenFields | undefined): SmppSecrets | undefined {
+    if (fields?.type !== 'smpp') return undefined;
     try {
-      return this.#options.secretOf(reference);
+      return smppSecretsOf(fields.smpp, this.#options.secretOf);
     } catch (error) {
       if (error instanceof FairleadError) return undefined;
       throw error;

@@ -11,11 +11,12 @@ import { type Job, NOT_ATTEMPTED, type Result } from './job.ts';
 import { withTime } from './lease-time.ts';
 import type { SmppLink } from './smpp/link.ts';
 import type { SmppHandlers, SmppMessage, SmppSettings, SubmitResult } from './smpp/types.ts';
+import type { SmppSecrets } from './smpp-secrets.ts';
 
 export interface SmppDriverOptions {
   readonly gateway: SmppGateway;
-  /** The password itself. @throws FairleadError secretNotFound */
-  readonly password: () => string;
+  /** @throws FairleadError secretNotFound, invalidValue */
+  readonly secrets: () => SmppSecrets;
   readonly handlers: Pick<SmppHandlers, 'onReceipt' | 'onInbound'>;
   /** Whether delivery receipts are asked for. */
   readonly receipts: boolean;
@@ -106,15 +107,15 @@ export class SmppDriver implements Driver {
 
 function settingsOf({
   gateway,
-  password,
+  secrets,
   host,
   logger,
 }: SmppDriverOptions): SmppSettings | undefined {
   const { fields, inFlightMax, name } = gateway;
-  const { sessions, password: reference, ...more } = fields.smpp;
+  const { sessions, ...more } = fields.smpp;
   try {
-    const secret = reference === null ? '' : password();
-    return { ...more, sessions, password: secret, window: Math.ceil(inFlightMax / sessions) };
+    const window = Math.ceil(inFlightMax / sessions);
+    return { ...more, ...secrets(), sessions, window };
   } catch (error) {
     const { message } = error as Error;
     host.failed(message);

@@ -120,6 +120,21 @@ t.test('a gateway that cannot be is refused', async (t) => {
     /webhook.url: is an http/,
   );
   t.match(await gateway({ type: 'webhook', webhook: { ...webhook, secret: 'a b' } }), /secret/);
+  for (const secret of ['.', '..']) {
+    const message = /secret: is a name of a file/;
+    t.match(await gateway({ type: 'webhook', webhook: { ...webhook, secret } }), message);
+    t.match(await gateway({ type: 'webhook', webhook, hook: { ...hook, secret } }), message);
+  }
+  const smsc = (more: object) =>
+    gateway({ type: 'smpp', smpp: { host: 'smpp.example', port: 2775, systemId: 'me', ...more } });
+  t.match(await smsc({ systemId: 'x'.repeat(16) }), /smpp.systemId: is at most 15, received/);
+  t.match(await smsc({ systemId: 'a\0b' }), /smpp.systemId: is printable ASCII/);
+  t.match(await smsc({ systemId: 'ünder' }), /smpp.systemId: is printable ASCII/);
+  t.match(await smsc({ systemType: '\0' }), /smpp.systemType: is printable ASCII/);
+  t.match(await smsc({ password: '..' }), /smpp.password: is a name of a file/);
+  t.match(await smsc({ tls: true, ca: '.' }), /smpp.ca: is a name of a file/);
+  t.match(await smsc({ ca: 'carrier-ca' }), /smpp.ca: is null without tls/);
+  t.equal(await smsc({ systemId: 'x'.repeat(15), tls: true, ca: 'carrier-ca' }), 'not refused');
 });
 
 t.test('the shard of its destinations is told of a gateway, and no other', async (t) => {

@@ -185,3 +185,25 @@ t.test('a URL with a user name is refused: it would be shown', async (t) => {
   t.equal(await put('http://name@127.0.0.1/send'), 400);
   t.equal(await put('http://127.0.0.1/send?user=name:word@x'), 201);
 });
+
+t.test('what a pull gateway has in flight is told, over all its destinations', async (t) => {
+  const api = await MessageApi.start(t);
+  for (const name of ['d', 'e']) await api.call(`PUT /v1/destinations/${name}`, { shardKey: 'k' });
+  await api.call('PUT /v1/gateways/p', { type: 'pull', destinations: ['d', 'e'] });
+  const inFlight = async () => (await api.call('GET /v1/gateways/p/state')).body.inFlight;
+  t.equal(await inFlight(), 0);
+  let end: (outcome: 'sent') => void = () => {};
+  const ended = new Promise<'sent'>((resolve) => {
+    end = resolve;
+  });
+  const client = api.client();
+  for (const name of ['d', 'e']) {
+    await client.subscribe(name, { credit: 4, gateway: 'p' }, () => ended).ready();
+  }
+  for (const [at, destination] of ['d', 'd', 'e'].entries()) {
+    await api.send({ destination, tenant: 'acme', sender: `s${at}` });
+  }
+  await until('all are handed out', async () => (await inFlight()) === 3);
+  end('sent');
+  await until('all have ended', async () => (await inFlight()) === 0);
+});

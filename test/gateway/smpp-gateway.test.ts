@@ -2,7 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { makeCertificate, noOpenssl } from '../support/certificate.ts';
 import { httpPeer } from '../support/http-peer.ts';
+import { auth, loggerInto, start } from '../support/in-process-daemon.ts';
 import { MessageApi } from '../support/message-api.ts';
 import { type Delivery, SmallSmsc, type SmallSmscOptions } from '../support/small-smsc.ts';
 import { LOOPBACK, secretsDir, until } from '../support/webhook-peer.ts';
@@ -192,6 +194,94 @@ t.test('the password is read again when the gateway is put again', async (t) => 
   await api.call('PUT /v1/gateways/g', { ...body, weight: 7 });
   await api.call('PUT /v1/gateways/g', body);
   t.equal(smsc.accepted, 1, 'the same password: the link stays');
+});
+
+t.test('over TLS, with a certificate of a private authority', { skip: noOpenssl }, async (t) => {
+  const { key, cert } = makeCertificate();
+  const smsc = await SmallSmsc.listen({ tls: { key, cert } });
+  t.teardown(() => smsc.close());
+  const secrets = secretsDir(t, { 'smsc-ca': cert });
+  const api = await MessageApi.start(t, { ...LOOPBACK, 'secrets.dir': secrets });
+  await api.call('PUT /v1/destinations/d', {});
+  const put = (more: object) => {
+    const smpp = { host: 'localhost', port: smsc.port, systemId: 'j', tls: true, ...more };
+    return api.call('PUT /v1/gateways/g', { type: 'smpp', destinations: ['d'], smpp });
+  };
+  const state = async () => (await api.call('GET /v1/gateways/g/state')).body;
+  await put({});
+  await until('it is not trusted', async () => {
+    return /self-signed/.test(JSON.stringify((await state()).driver));
+  });
+  t.match(await put({ ca: 'smsc-ca' }), { status: 200, body: { smpp: { ca: 'smsc-ca' } } });
+  await until('it is bound', async () => (await state()).up);
+  const message = { destination: 'd', tenant: 'acme', recipient: '+4930123', payload: 'x' };
+  await api.until(await api.send(message), 'sent');
+});
+
+t.test('secrets that no bind can use are refused, now or when they are there', async (t) => {
+  const smsc = await SmallSmsc.listen();
+  t.teardown(() => smsc.close());
+  const secrets = secretsDir(t, {
+    long: '123456789',
+    umlaut: 'pässw',
+    nul: 'a\0b',
+    eight: '12345678',
+  });
+  const api = await MessageApi.start(t, { ...LOOPBACK, 'secrets.dir': secrets });
+  await api.call('PUT /v1/destinations/d', {});
+  const body = (more: object) => {
+    const smpp = { host: '127.0.0.1', port: smsc.port, systemId: 'j', ...more };
+    return { type: 'smpp', destinations: ['d'], smpp };
+  };
+  const put = (more: object) => api.call('PUT /v1/gateways/g', body(more));
+  const refused = { status: 400, body: { code: 1015 } };
+  for (const password of ['long', 'umlaut', 'nul']) {
+    const message = new RegExp(`smpp.password: .*at most 8 octets.*"${password}" has`);
+    t.match(await put({ password }), { ...refused, body: { message } });
+  }
+  t.match(await put({ tls: true, ca: 'eight' }), { ...refused, body: { message: /smpp.ca: / } });
+  const file = { destinations: { d: {} }, gateways: { g: body({ password: 'long' }) } };
+  t.match(await api.call('POST /v1/apply', file), { status: 400, body: { message: /8 octets/ } });
+  t.equal((await api.call('GET /v1/gateways/g')).status, 404, 'nothing was stored');
+  t.equal((await put({ password: 'eight' })).status, 201);
+  const state = async () => (await api.call('GET /v1/gateways/g/state')).body;
+  await until('it is bound', async () => (await state()).up);
+  writeFileSync(join(secrets, 'eight'), '123456789');
+  await api.restart();
+  await until('it cannot bind', async () => (await state()).lastError !== null);
+  t.match(await state(), { up: false, lastError: { message: /at most 8 octets/ } });
+});
+
+t.test('its log lines name the gateway', async (t) => {
+  const lines: object[] = [];
+  const smsc = await SmallSmsc.listen();
+  const secrets = secretsDir(t, {});
+  const daemon = await start(
+    t.testdir(),
+    { ...LOOPBACK, 'secrets.dir': secrets },
+    loggerInto(lines),
+  );
+  t.teardown(() => daemon.stop());
+  const token = await auth.issueToken({ scope: 'platform', ttlSec: 60 });
+  const put = (path: string, body: object) =>
+    fetch(`${daemon.url}/v1/${path}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+    });
+  await put('destinations/d', {});
+  const smpp = { host: '127.0.0.1', port: smsc.port, systemId: 'j' };
+  await put('gateways/carrier-a', { type: 'smpp', destinations: ['d'], smpp });
+  const has = (message: string) =>
+    lines.some((line) => 'message' in line && line.message === message);
+  await until('it is bound', () => has('SMPP session bound'));
+  await smsc.close();
+  await until('it has ended', () => has('SMPP session ended'));
+  const ours = lines.filter((line) => 'message' in line && /^SMPP session/.test(`${line.message}`));
+  t.match(
+    ours,
+    ours.map(() => ({ gateway: 'carrier-a', role: 'transceiver' })),
+  );
 });
 
 t.test('one that was down is up for the clients that it is left to', async (t) => {

@@ -1,9 +1,6 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { SubmitResult } from '../../../src/gateway/smpp/types.ts';
+import { makeCertificate, noOpenssl } from '../../support/certificate.ts';
 import { COMMAND, SmallSmsc, type SmallSmscOptions } from '../../support/small-smsc.ts';
 import { type LinkSetup, openLink, smsTo, until } from '../../support/smpp-link.ts';
 
@@ -194,24 +191,8 @@ t.test('closing answers what is under way, unbinds, and takes nothing more', asy
   t.equal(link.close(), link.close());
 });
 
-const noOpenssl =
-  spawnSync('openssl', ['version']).error === undefined
-    ? false
-    : 'no openssl to make a certificate';
-
 t.test('over TLS, with a certificate that is trusted', { skip: noOpenssl }, async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'fairlead-tls-'));
-  const [keyPath, certPath] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
-  execFileSync(
-    'openssl',
-    [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-days', '2'],
-      ...['-keyout', keyPath, '-out', certPath],
-    ],
-    { stdio: 'ignore' },
-  );
-  const [key, cert] = [readFileSync(keyPath, 'utf8'), readFileSync(certPath, 'utf8')];
+  const { key, cert } = makeCertificate();
   const settings = { host: 'localhost', tls: true, ca: cert };
   const { smsc, link } = await bound(t, { tls: { key, cert } }, { settings });
   t.equal((await link.submit(smsTo(1))).outcome, 'sent');
