@@ -6,6 +6,7 @@
 import { buildConnector } from 'undici';
 import { LIMITS } from '../limits.ts';
 import { type AddressGuard, isAddress } from './address-guard.ts';
+import { withoutContinue } from './continue-filter.ts';
 import { OutboundError, outboundErrorOf } from './outbound-error.ts';
 import type { Resolve } from './resolver.ts';
 
@@ -32,7 +33,7 @@ export function guardedConnector(options: ConnectorOptions): Connector {
   });
   return (target, callback) => {
     connect(target, dial, options).then(
-      (socket) => callback(null, socket as NonNullable<Connected>),
+      (socket) => callback(null, withoutContinue(socket as NonNullable<Connected>)),
       (error: unknown) => callback(error as Error, null),
     );
   };
