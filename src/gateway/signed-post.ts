@@ -2,7 +2,7 @@
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { OutboundAnswer, OutboundClient } from '../outbound/outbound-client.ts';
-import { OutboundError } from '../outbound/outbound-error.ts';
+import { type AnswerHead, OutboundError } from '../outbound/outbound-error.ts';
 import { keyBytes, keyText, standardHeaders } from '../outbound/signatures.ts';
 import type { SecretOf } from './ports.ts';
 
@@ -25,6 +25,8 @@ export type PostEnd =
       readonly reason: string;
       /** Whether the peer may have got the request. */
       readonly sentMaybe: boolean;
+      /** Of an answer whose body did not come. */
+      readonly head?: AnswerHead | undefined;
     };
 
 export type OutboundSender = Pick<OutboundClient, 'send'>;
@@ -57,7 +59,8 @@ export class SignedPost {
       return { answer };
     } catch (error) {
       if (error instanceof OutboundError) {
-        return { answer: undefined, reason: error.message, sentMaybe: error.sentMaybe };
+        const { message: reason, sentMaybe, head } = error;
+        return { answer: undefined, reason, sentMaybe, head };
       }
       if (error instanceof FairleadError) {
         return { answer: undefined, reason: error.message, sentMaybe: false };

@@ -37,6 +37,21 @@ export function meaningOf(answer: WebhookAnswer, count: number, nowMs: number): 
   return all(count, { kind: 'failed', code: status }, true);
 }
 
+const NO_BODY = new Uint8Array();
+
+/**
+ * What an answer says whose body broke off or did not end in time; undefined: nothing that is sure.
+ * Only that of a batch may say with 2xx that some of it was not taken.
+ */
+export function answerOfHead(
+  head: Omit<WebhookAnswer, 'body'> | undefined,
+  batchMax: number,
+): WebhookAnswer | undefined {
+  if (head === undefined) return undefined;
+  const isTaken = head.status >= 200 && head.status < 300;
+  return isTaken && batchMax > 1 ? undefined : { ...head, body: NO_BODY };
+}
+
 /** Seconds or a date (RFC 9110, 10.2.3), in ms from now; a second when it says nothing that can be read. */
 export function retryAfterOf(
   header: string | readonly string[] | undefined,

@@ -16,7 +16,7 @@ import { timeFor, withTime } from './lease-time.ts';
 import { messageJson } from './message-json.ts';
 import { requestId } from './request-id.ts';
 import type { SignedPost } from './signed-post.ts';
-import { meaningOf, type WebhookAnswer } from './webhook-answer.ts';
+import { answerOfHead, meaningOf, type WebhookAnswer } from './webhook-answer.ts';
 
 export interface WebhookDriverOptions {
   readonly fields: WebhookFields;
@@ -105,14 +105,15 @@ export class WebhookDriver implements Driver {
     });
     this.#underWay -= 1;
     if (epoch === this.#breaker.epoch) this.#probing = false;
-    if (ended.answer === undefined) {
+    const answer = ended.answer ?? answerOfHead(ended.head, batchMax);
+    if (ended.answer === undefined) this.#host.failed(ended.reason);
+    if (ended.answer === undefined && answer === undefined) {
       const result = ended.sentMaybe ? ({ kind: 'doubt' } as const) : ({ kind: 'retry' } as const);
       for (const job of jobs) this.#host.end(job, result);
-      this.#host.failed(ended.reason);
       this.#breaker.failed(epoch);
-    } else {
+    } else if (answer !== undefined) {
       this.#host.took(performance.now() - startMs);
-      this.#answered(jobs, ended.answer, epoch);
+      this.#answered(jobs, answer, epoch);
     }
     this.#pump();
   }

@@ -239,6 +239,7 @@ class Call implements Waiter, Dispatcher.DispatchHandler {
     this.#isSettled = true;
     clearTimeout(this.#timer);
     if (error !== undefined) {
+      if (this.#status > 0) error.head = { status: this.#status, headers: this.#headers };
       this.#reject(error);
       return;
     }

@@ -20,11 +20,19 @@ export type OutboundErrorKind =
   | 'timeout'
   | 'tooLarge';
 
+export interface AnswerHead {
+  readonly status: number;
+  /** Names in lower case; a list where a name came more than once. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+}
+
 export class OutboundError extends Error {
   override readonly name = 'OutboundError';
   readonly kind: OutboundErrorKind;
   /** Whether a byte of the request may have reached the peer: then it may have been acted upon. */
   readonly sentMaybe: boolean;
+  /** The head of an answer that broke off behind it, or did not end in time; undefined: there was none. */
+  head: AnswerHead | undefined;
 
   constructor(
     kind: OutboundErrorKind,

@@ -1,4 +1,6 @@
 // A webhook gateway on a real daemon and a real HTTP server: each outcome, batches, signatures, changes.
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import t from 'tap';
 import { MessageApi } from '../support/message-api.ts';
@@ -200,4 +202,35 @@ t.test('a paused gateway rests, a deleted one is gone, a new one takes over', as
   await putWebhookGateway(api, 'other', gateway);
   await api.until(waiting, 'sent');
   t.equal(peer.messages.length, 2);
+});
+
+t.test('an answer whose body breaks off counts by its head, but for a batch', async (t) => {
+  const api = await MessageApi.start(t, LOOPBACK);
+  let head = '';
+  const requests: string[] = [];
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      requests.push(chunk.toString());
+      socket.end(`${head}\r\ncontent-length: 99\r\n\r\n{"results": [`);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  await api.call('PUT /v1/destinations/d', { ...retryFast, onDoubt: 'fail' });
+  const put = (batchMax: number) =>
+    putWebhookGateway(api, 'g', { destinations: ['d'], url, webhook: { batchMax } });
+  const send = () => api.send({ destination: 'd', tenant: 'acme' });
+  head = 'HTTP/1.1 200 OK';
+  await put(1);
+  await api.until(await send(), 'sent');
+  head = 'HTTP/1.1 400 No';
+  t.match(await api.until(await send(), 'failed'), { code: 400 });
+  await put(2);
+  t.match(await api.until(await send(), 'failed'), { code: 400 }, 'also of a batch');
+  head = 'HTTP/1.1 200 OK';
+  t.match(await api.until(await send(), 'failed'), { code: 3025 }, 'in doubt');
+  t.equal(requests.length, 4);
 });

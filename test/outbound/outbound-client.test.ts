@@ -96,6 +96,60 @@ t.test('headers that would make something else of the request', async (t) => {
   }
 });
 
+t.test('an unasked 100 Continue means nothing, however it comes', async (t) => {
+  const client = localClient();
+  t.teardown(() => client.close());
+  const go = 'HTTP/1.1 100 Continue\r\n\r\n';
+  const answer = 'HTTP/1.1 200 OK\r\ncontent-length: 29\r\n\r\n';
+  // A body may say it too.
+  const body = `${go}4711`;
+  const texts = {
+    'with the answer': [`${go}${answer}${body}`],
+    'before it': [go, answer, body],
+    twice: [`${go}${go}`, `${answer}`, body],
+    'with headers': [`HTTP/1.1 100 Continue\r\nx-a: b\r\n\r\n`, answer, body],
+    'byte by byte': [...`${go}${answer}`, body],
+    'an answer alone': [...answer, body],
+  };
+  for (const [how, pieces] of Object.entries(texts)) {
+    let connections = 0;
+    const url = await rawPeer(t, (socket) => {
+      connections += 1;
+      socket.setNoDelay(true);
+      socket.on('data', async () => {
+        for (const piece of pieces) {
+          socket.write(piece);
+          await new Promise((resolve) => setTimeout(resolve, 2));
+        }
+      });
+    });
+    for (let count = 0; count < 3; count += 1) {
+      const request = { method: 'POST', body: 'x', timeoutMs: 5_000, answerBytesMax: 99 } as const;
+      const got = await client.send({ url, ...request });
+      t.strictSame([got.status, got.body.toString()], [200, body], how);
+    }
+    t.equal(connections, 1, 'the socket was used again');
+  }
+});
+
+t.test('an answer that breaks off behind its head tells the head', async (t) => {
+  const client = localClient();
+  t.teardown(() => client.close());
+  const half = 'HTTP/1.1 503 Later\r\nretry-after: 7\r\ncontent-length: 5\r\n\r\nab';
+  for (const isEnd of [true, false]) {
+    const url = await rawPeer(t, (socket) =>
+      socket.once('data', () => (isEnd ? socket.end(half) : socket.write(half))),
+    );
+    const work = client.send({ url, method: 'POST', timeoutMs: 300, answerBytesMax: 99 });
+    const error = await work.catch((failure: unknown) => failure);
+    t.match(error, { head: { status: 503, headers: { 'retry-after': '7' } }, sentMaybe: true });
+  }
+  const silent = await rawPeer(t, (socket) => socket.once('data', () => socket.end('HTTP/1.1 2')));
+  const work = client.send({ url: silent, method: 'POST', timeoutMs: 300 });
+  const failure = await work.catch((error: unknown) => error);
+  t.match(failure, { kind: 'reset', head: undefined });
+});
+
 t.test('peers that fail, and whether they may have the request', async (t) => {
   const client = localClient({ connectTimeoutMs: 300 });
   t.teardown(() => client.close());
