@@ -12,7 +12,7 @@ import { acceptedOrThrow, publishMessages } from './dispatch/message-publish.ts'
 import { type FoundMessage, MessageShards } from './dispatch/message-shards.ts';
 import type { ShardPorts } from './dispatch/ports.ts';
 import { signingSecrets } from './dispatch/secret-routes.ts';
-import { ERRORS } from './errors.ts';
+import { ERRORS, FairleadError } from './errors.ts';
 import { INPUT_OP } from './protocol/exchange.ts';
 import { encodeList } from './protocol/message-ops.ts';
 import { type EventStatusName, statusMask } from './protocol/status-events.ts';
@@ -30,7 +30,9 @@ export function accountForm({ entities, shards, hashKey, logger }: AccountParts)
   readonly routes: FormRoute[];
   readonly errorForm: ErrorForm;
 } {
-  const messages = accountMessages(new MessageShards(entities, shards));
+  const messages = accountMessages(new MessageShards(entities, shards), (destination) =>
+    entities.ownerOf(destination),
+  );
   const directory = accountDirectory(entities);
   const onUnroutable = unroutableLog(logger);
   return {
@@ -84,11 +86,15 @@ function accountDirectory(entities: EntityService): AccountDirectory {
 /** A shard that looks for a sender or a recipient gives at least so many messages to look through. */
 const FILTERED_PART = 500;
 
-function accountMessages(shards: MessageShards): AccountMessages {
+function accountMessages(
+  shards: MessageShards,
+  ownerOf: (destination: string) => string | null | undefined,
+): AccountMessages {
   return {
     publish: async (message) => {
       const { destination, tenant, sender, recipient, body, cost } = message;
       const { sendAtMs, validityMs, callbackUrl, callbackStatuses, idempotencyKey, tag } = message;
+      if ((ownerOf(destination) ?? tenant) !== tenant) throw new FairleadError('unroutable');
       const options = {
         c: cost,
         ...(sendAtMs !== undefined && { at: sendAtMs }),

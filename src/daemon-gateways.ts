@@ -175,6 +175,9 @@ function inboundPorts({ entities, shards, outbound }: GatewayParts): InboundPort
       const fields = entities.find('number', name)?.fields;
       return fields === undefined ? undefined : { name, ...fields };
     },
+    isForeign: ({ destination, tenant }) => {
+      return destination !== null && (entities.ownerOf(destination) ?? tenant) !== tenant;
+    },
     accountOf: (tenant) => entities.accountOf(tenant)?.name,
     put: async (item) => (await outbound.outbox.put([item]))[0]?.reason,
     publish: async ({ destination, idempotencyKey: k, ...message }) => {

@@ -81,6 +81,7 @@ const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
     field('validityMs', 'ms', number, 'how long a message may wait that does not say (36000000)'),
     refuseNew,
     field('admission', 'what', word, 'refuse what would expire before its turn: off, shadow, on'),
+    field('owner', 'tenant', wordOrNone, 'tenant that takes its messages itself, or none'),
   ],
   set: [
     weight,

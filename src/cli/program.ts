@@ -77,7 +77,10 @@ function addDaemonCommands(program: Command): void {
     .description('print a token signed with the newest key of the configuration')
     .option('--tenant <name>', 'a tenant’s own token, which can only publish')
     .option('--subject <who>', 'who it is for: the actor in `fairlead audit`')
-    .option('--scope <scopes>', 'publish, consume, platform; separated by spaces')
+    .option(
+      '--scope <scopes>',
+      'publish, consume, platform, or receive of a tenant; separated by spaces',
+    )
     .option('--ttl <duration>', 'how long it is good: 90s, 15m, 12h, 30d', '12h')
     .option('--key <id>', 'sign with this key')
     .option('--key-file <file>', 'sign with the secret in this file, named by --key')

@@ -37,7 +37,7 @@ export async function issueToken(flags: TokenFlags): Promise<void> {
     const why = flags.key === undefined ? 'no key is configured' : `there is no key ${flags.key}`;
     throw new ConfigError([{ key: 'auth.keys', why, from: 'fairlead token issue' }]);
   }
-  // A tenant's own token can only publish; without a tenant it is an operator's.
+  // A tenant's own token publishes unless more is asked for; without a tenant it is an operator's.
   const scope =
     flags.scope ?? (flags.tenant === undefined ? 'publish consume platform' : 'publish');
   checkScope(scope);
@@ -58,7 +58,7 @@ export async function issueToken(flags: TokenFlags): Promise<void> {
 
 /** The daemon ignores scopes it does not know; here a mistyped one is better refused. */
 function checkScope(scope: string): void {
-  const known = ['publish', 'consume', 'platform'];
+  const known = ['publish', 'consume', 'platform', 'receive'];
   const unknown = scope.split(' ').find((word) => !known.includes(word));
   if (unknown === undefined) return;
   throw new CliError(EXIT.usage, `There is no scope ${JSON.stringify(unknown)}.`, {

@@ -78,6 +78,10 @@ export const destinationSchema = z
       .enum(['off', 'shadow', 'on'], 'is off, shadow or on')
       .default('off')
       .describe('whether work that would expire before its turn is refused; shadow only counts it'),
+    owner: nameSchema
+      .nullable()
+      .default(null)
+      .describe('tenant that takes its messages itself, with the scope receive; null: none'),
   })
   .refine(({ retryBaseMs, retryMaxMs }) => retryMaxMs >= retryBaseMs, {
     path: ['retryMaxMs'],

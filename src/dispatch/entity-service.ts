@@ -124,6 +124,12 @@ export class EntityService {
     return this.#shardOfRow(row);
   }
 
+  /** The tenant that a destination is for; null: nobody alone; undefined: there is none of that name. */
+  ownerOf(destination: string): string | null | undefined {
+    const isThere = this.shardOf(destination) !== undefined;
+    return isThere ? this.find('destination', destination)?.fields.owner : undefined;
+  }
+
   /** Makes a destination with defaults, once for all callers at the same time. */
   async create(destination: string): Promise<void> {
     checkEntityName('destination', destination);
@@ -137,10 +143,8 @@ export class EntityService {
   /** @throws FairleadError entityNotFound */
   get<K extends EntityKind>(kind: K, name: string): EntityRowOf<K> {
     const row = this.#book.get(kind, name);
-    if (row === undefined) {
-      throw new FairleadError('entityNotFound', `There is no ${kind} ${JSON.stringify(name)}.`);
-    }
-    return row;
+    if (row !== undefined) return row;
+    throw new FairleadError('entityNotFound', `There is no ${kind} ${JSON.stringify(name)}.`);
   }
 
   list(kind: EntityKind, { limit, after }: { limit: number; after: string }): Page {

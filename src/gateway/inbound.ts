@@ -56,6 +56,8 @@ export interface InboundPublish {
 export interface InboundPorts {
   /** The number with this name; undefined: there is none. */
   number(name: string): InboundNumber | undefined;
+  /** Whether its destination is another tenant's own. */
+  isForeign(number: InboundNumber): boolean;
   /** The account of a tenant: its callbacks are forms. */
   accountOf(tenant: string): string | undefined;
   /** Resolves when it is durable, with why it was not taken. @throws FairleadError outboxFull */
@@ -94,7 +96,7 @@ export class Inbound {
    */
   async take(message: InboundMessage): Promise<void> {
     const number = this.#numberOf(message.to);
-    if (number === undefined) {
+    if (number === undefined || this.#ports.isForeign(number)) {
       this.counts.unknown += 1;
       throw new FairleadError(
         'unknownNumber',

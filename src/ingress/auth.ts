@@ -148,7 +148,10 @@ function identityOf(payload: JWTPayload): Identity {
   if (scope !== undefined && typeof scope !== 'string') throw invalid('scope is text');
   const scopes = parseScopes(scope ?? '');
   const identity = { ...subjectOf(payload), scopes, expiresAtMs: exp * 1000 };
-  if (tenant === undefined) return { ...identity, tenant: undefined };
+  if (tenant === undefined) {
+    if ((scopes & SCOPES.receive) !== 0) throw invalid('receive is for a token with a tenant');
+    return { ...identity, tenant: undefined };
+  }
   if (typeof tenant !== 'string' || !tenantPattern.test(tenant)) {
     throw invalid(`tenant is ${LIMITS.nameBytes} bytes or fewer of [A-Za-z0-9._:+@-]`);
   }

@@ -10,7 +10,7 @@ import type { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { encodeError } from '../protocol/frames.ts';
 import { CLOSE } from '../protocol/kinds.ts';
-import type { Identity } from './identity.ts';
+import { type Identity, SCOPES } from './identity.ts';
 import type { ShardPort } from './shard-port.ts';
 import type { WaitingFrames } from './waiting-frames.ts';
 
@@ -43,6 +43,8 @@ export class Connection {
   readonly shards: readonly ShardPort[];
   /** Subscription number → shard. An entry stays until the connection ends: there is no unsubscribe. */
   readonly subscriptions = new Map<number, number>();
+  /** Destinations that a tenant takes messages of: its own. Undefined nearly always. */
+  received: Set<string> | undefined;
   socket: Socket | undefined;
   parked = false;
   /** Bytes of frames that are forwarded and not answered. */
@@ -68,7 +70,7 @@ export class Connection {
     if (port === undefined) throw new Error(`there is no shard ${shard}`);
     if (this.#announced[shard] === 0) {
       this.#announced[shard] = 1;
-      port.connect(this.number, this.scopes, this.identity.tenant ?? '');
+      port.connect(this.number, shardScopesOf(this.scopes), this.identity.tenant ?? '');
       if (this.parked) port.park(this.number);
     }
     return port;
@@ -116,4 +118,9 @@ export class Connection {
       if (this.#announced[shard] === 1) visit(port);
     }
   }
+}
+
+/** A shard does not ask whose a destination is: that was asked before a frame gets there. */
+function shardScopesOf(scopes: number): number {
+  return (scopes & SCOPES.receive) === 0 ? scopes : (scopes & ~SCOPES.receive) | SCOPES.consume;
 }

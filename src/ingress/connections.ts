@@ -12,7 +12,7 @@ import { encodeGoAway } from '../protocol/frames.ts';
 import { CLOSE } from '../protocol/kinds.ts';
 import { BOUNDS } from './bounds.ts';
 import { Connection, type Socket } from './connection.ts';
-import type { Identity } from './identity.ts';
+import { type Identity, SCOPES } from './identity.ts';
 import { InternalConnection, type TakeFrame } from './internal-connection.ts';
 import type { ShardPort } from './shard-port.ts';
 
@@ -29,6 +29,8 @@ export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #nowMs: () => number;
   readonly #open = new Map<number, Connection>();
+  /** Of tenants that may take messages. */
+  readonly #receivers = new Set<Connection>();
   readonly #internal = new Map<number, InternalConnection>();
   #lastNumber = 0;
   #parked = 0;
@@ -68,6 +70,7 @@ export class Connections {
     const number = this.#nextNumber();
     const connection = new Connection({ number, identity, socket, shards: this.#options.shards });
     this.#open.set(number, connection);
+    if ((identity.scopes & SCOPES.receive) !== 0) this.#receivers.add(connection);
     this.#armExpiry(connection);
     return connection;
   }
@@ -82,12 +85,25 @@ export class Connections {
     return connection;
   }
 
+  /**
+   * A destination may have another owner, or none any more. There is no unsubscribe: connections that
+   * take what is not theirs now are closed, and what they were handed returns to its queues.
+   */
+  ownerChanged(destination: string, owner: string | null | undefined): void {
+    for (const connection of [...this.#receivers]) {
+      if (connection.received?.has(destination) !== true) continue;
+      if (connection.identity.tenant === owner) continue;
+      connection.close(CLOSE.ownerChanged, 'a destination has another owner');
+    }
+  }
+
   /** The socket's close handler ends here; never called twice for one. */
   closed(connection: Connection): void {
     connection.socket = undefined;
     clearTimeout(connection.expiry);
     if (connection.parked) this.#parked -= 1;
     this.#open.delete(connection.number);
+    this.#receivers.delete(connection);
     connection.waiting = undefined;
     connection.disconnect();
     if (this.#open.size === 0) this.#none?.();

@@ -4,11 +4,14 @@
  *
  * Publish and subscribe go by destination, credit and settle by the connection's subscriptions,
  * receipt, cancel and status by the shard in their message ids.
+ *
+ * A tenant takes messages (`receive`) of the destinations that it owns and knows of no other: a
+ * foreign one is answered as one that does not exist. What it owns is closed to other tenants.
  */
 import type { Logger } from '../base/logger.ts';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { FrameHeader, type HeaderFault } from '../protocol/frame-header.ts';
+import { FrameHeader, type HeaderFault, namesGateway } from '../protocol/frame-header.ts';
 import { encodeInboundOk, type InboundResult } from '../protocol/inbound-frame.ts';
 import { CLOSE, KIND } from '../protocol/kinds.ts';
 import { BOUNDS } from './bounds.ts';
@@ -19,6 +22,7 @@ import { SCOPES } from './identity.ts';
 import {
   faulty,
   frameTooLarge,
+  gatewayOfPlatform,
   inputFull,
   scopeMissing,
   tooManySubscriptions,
@@ -80,7 +84,7 @@ export class FrameRouter {
         if (this.#may(connection, header, 'publish')) this.#publish(connection, bytes, header);
         return;
       case KIND.subscribe:
-        if (this.#may(connection, header, 'consume')) this.#subscribe(connection, bytes, header);
+        if (this.#mayTake(connection, header)) this.#subscribe(connection, bytes, header);
         return;
       case KIND.receipt:
         if (this.#may(connection, header, 'consume')) this.#byIds(connection, bytes, header);
@@ -93,7 +97,7 @@ export class FrameRouter {
         if (this.#may(connection, header, 'publish')) this.#byIds(connection, bytes, header);
         return;
       default:
-        if (this.#may(connection, header, 'consume')) this.#follow(connection, bytes, header);
+        if (this.#mayTake(connection, header)) this.#follow(connection, bytes, header);
         return;
     }
   }
@@ -102,6 +106,36 @@ export class FrameRouter {
     if ((connection.scopes & SCOPES[scope]) !== 0) return true;
     this.#refuse(connection, header.id, scopeMissing(header.kind, scope));
     return false;
+  }
+
+  /** A tenant may by a scope of its own; which destinations, its subscribe frames are asked. */
+  #mayTake(connection: Connection, header: FrameHeader): boolean {
+    if ((connection.scopes & SCOPES.receive) !== 0) return true;
+    if (connection.identity.tenant === undefined) return this.#may(connection, header, 'consume');
+    this.#refuse(connection, header.id, scopeMissing(header.kind, 'receive'));
+    return false;
+  }
+
+  /** Whether a connection may take messages of the destination of its subscribe frame. */
+  #isOwn(connection: Connection, bytes: Uint8Array, { id, destination }: FrameHeader): boolean {
+    const { tenant } = connection.identity;
+    if (tenant === undefined) return true;
+    if (this.#options.directory.ownerOf(destination) !== tenant) {
+      this.#refuse(connection, id, unknownDestination(destination));
+    } else if (namesGateway(bytes)) {
+      // Its rate and cap may be those of other destinations, too.
+      this.#refuse(connection, id, gatewayOfPlatform());
+    } else {
+      return true;
+    }
+    return false;
+  }
+
+  /** Whether a destination is another tenant's own. */
+  #isForeign({ identity: { tenant } }: Connection, { destination }: FrameHeader): boolean {
+    if (tenant === undefined) return false;
+    const owner = this.#options.directory.ownerOf(destination) ?? tenant;
+    return owner !== tenant;
   }
 
   /** New work is refused while the daemon ends; what is under way is still settled. */
@@ -114,6 +148,10 @@ export class FrameRouter {
 
   #publish(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
     if (this.#isLeaving(connection, header)) return;
+    if (this.#isForeign(connection, header)) {
+      this.#refuse(connection, header.id, unknownDestination(header.destination));
+      return;
+    }
     const shard = this.#shardOf(connection, bytes, header);
     if (shard === undefined) return;
     const unansweredBytes = connection.unansweredBytes + bytes.byteLength;
@@ -126,7 +164,8 @@ export class FrameRouter {
 
   #subscribe(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
     if (this.#isLeaving(connection, header)) return;
-    const { subscription } = header;
+    if (!this.#isOwn(connection, bytes, header)) return;
+    const { subscription, destination } = header;
     const shard = this.#shardOf(connection, bytes, header);
     if (shard === undefined) return;
     const { subscriptions } = connection;
@@ -137,6 +176,10 @@ export class FrameRouter {
       this.#refuse(connection, header.id, tooManySubscriptions());
     } else if (this.#forward(connection, bytes, header, shard)) {
       subscriptions.set(subscription, shard);
+      if (connection.identity.tenant !== undefined) {
+        connection.received ??= new Set();
+        connection.received.add(destination);
+      }
     }
   }
 

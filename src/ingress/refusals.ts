@@ -31,6 +31,11 @@ export function unknownDestination(destination: string): FairleadError {
   return new FairleadError('unknownDestination', `There is no destination ${destination}.`);
 }
 
+export function gatewayOfPlatform(): FairleadError {
+  const message = 'A tenant subscribes without the name of a gateway.';
+  return new FairleadError('unknownGateway', message);
+}
+
 export function inputFull(): FairleadError {
   const details = { retryAfterMs: BOUNDS.inputRetryAfterMs };
   return new FairleadError('overloaded', 'The shard has too much unread input.', details);

@@ -94,6 +94,9 @@ export class Ingress {
     this.#options = options;
     this.#library = loadLibrary(options);
     this.connections = new Connections({ shards, logger });
+    directory.onChange(({ kind, name }) => {
+      if (kind === 'destination') this.connections.ownerChanged(name, directory.ownerOf(name));
+    });
     this.#router = new FrameRouter({
       directory,
       logger,

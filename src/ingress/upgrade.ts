@@ -95,6 +95,7 @@ function wrongSubprotocol({ headers }: HttpCall): FairleadError | undefined {
 
 /** A token that is good but opens nothing here. */
 function nothingUsable({ scopes }: Identity): Session['refusal'] {
-  if ((scopes & (SCOPES.publish | SCOPES.consume)) !== 0) return undefined;
-  return { code: CLOSE.forbidden, reason: 'scopeMissing: this needs the scope publish or consume' };
+  if ((scopes & (SCOPES.publish | SCOPES.consume | SCOPES.receive)) !== 0) return undefined;
+  const reason = 'scopeMissing: this needs the scope publish, consume or receive';
+  return { code: CLOSE.forbidden, reason };
 }

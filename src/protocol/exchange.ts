@@ -54,8 +54,19 @@ export type InputOp = (typeof INPUT_OP)[keyof typeof INPUT_OP];
 
 export const EFFECT_OP = { send: 1, reply: 2, close: 3, replyFrame: 4, statusEvents: 5 } as const;
 
-/** Scopes of a connection, as bits. No token gives `internal`: it marks the daemon's own connections. */
-export const SCOPE_BIT = { publish: 1, consume: 2, platform: 4, internal: 8, gate: 16 } as const;
+/**
+ * Scopes of a connection, as bits. No token gives `internal`: it marks the daemon's own connections.
+ * `receive` is that of a tenant who takes the messages of its own destinations; shards, who own no
+ * such rule, know it as `consume`.
+ */
+export const SCOPE_BIT = {
+  publish: 1,
+  consume: 2,
+  platform: 4,
+  internal: 8,
+  gate: 16,
+  receive: 32,
+} as const;
 
 /** Counters of the effects header, in its order. */
 export const COUNTER_NAMES = [

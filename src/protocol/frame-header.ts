@@ -117,6 +117,20 @@ export class FrameHeader {
   }
 }
 
+/** Whether a subscribe frame names a gateway, or something else in its place. */
+export function namesGateway(frame: Uint8Array): boolean {
+  const reader = new HeaderReader();
+  reader.begin(frame);
+  const fields = reader.arrayLength();
+  if (fields <= GATEWAY_FIELD) return false;
+  for (let field = 0; field < GATEWAY_FIELD; field += 1) if (!reader.skip()) return true;
+  return frame[reader.at] !== NIL;
+}
+
+/** Place of the gateway in a subscribe frame. */
+const GATEWAY_FIELD = 5;
+const NIL = 0xc0;
+
 function numberFault(result: number): HeaderFault {
   return result === NO_UINT ? 'wrongType' : 'malformedFrame';
 }

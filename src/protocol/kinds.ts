@@ -76,6 +76,8 @@ export const CLOSE = {
   badFrame: 4400,
   badToken: 4401,
   forbidden: 4403,
+  /** A destination that it takes messages of is its tenant's no more; come again. */
+  ownerChanged: 4404,
 } as const;
 
 /** Whether the protocol defines this kind of client frame, supported yet or not. */

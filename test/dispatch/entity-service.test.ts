@@ -53,6 +53,7 @@ t.test('absent fields get their defaults', async (t) => {
       validityMs: 36_000_000,
       refuseNew: false,
       admission: 'off',
+      owner: null,
     },
   });
   t.strictSame((await entities.put('tenant', 'acme', {}, operator)).row.fields, {

@@ -24,6 +24,26 @@ export class FakeDirectory implements Directory {
     this.made.push(destination);
   };
 
+  /** By destination; any other that is there has none. */
+  readonly owners = new Map<string, string>();
+  readonly #listeners: ((change: { kind: string; name: string }) => void)[] = [];
+
+  ownerOf(destination: string): string | null | undefined {
+    if (this.shardOf(destination) === undefined) return undefined;
+    return this.owners.get(destination) ?? null;
+  }
+
+  onChange(listener: (change: { kind: string; name: string }) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** A destination has another owner from now on. */
+  giveTo(name: string, owner: string | undefined): void {
+    if (owner === undefined) this.owners.delete(name);
+    else this.owners.set(name, owner);
+    for (const listener of this.#listeners) listener({ kind: 'destination', name });
+  }
+
   shardOf(destination: string): number | undefined {
     if (this.made.includes(destination) || destination.startsWith('a')) return 0;
     return destination.startsWith('b') ? 1 : undefined;
