@@ -10,7 +10,7 @@ import type { ShardPage } from './dispatch/message-list.ts';
 import { newestOfShards } from './dispatch/message-newest.ts';
 import { acceptedOrThrow, publishMessages } from './dispatch/message-publish.ts';
 import { type FoundMessage, MessageShards } from './dispatch/message-shards.ts';
-import type { ShardPorts } from './dispatch/ports.ts';
+import type { LateMessages, ShardPorts } from './dispatch/ports.ts';
 import { signingSecrets } from './dispatch/secret-routes.ts';
 import { ERRORS, FairleadError } from './errors.ts';
 import { INPUT_OP } from './protocol/exchange.ts';
@@ -23,14 +23,15 @@ export interface AccountParts {
   readonly shards: ShardPorts;
   readonly hashKey: Uint8Array;
   readonly logger: Logger;
+  readonly late: LateMessages;
 }
 
 /** The routes of the account form, and how errors below its path are answered. */
-export function accountForm({ entities, shards, hashKey, logger }: AccountParts): {
+export function accountForm({ entities, shards, hashKey, logger, late }: AccountParts): {
   readonly routes: FormRoute[];
   readonly errorForm: ErrorForm;
 } {
-  const messages = accountMessages(new MessageShards(entities, shards), (destination) =>
+  const messages = accountMessages(new MessageShards(entities, shards, late), (destination) =>
     entities.ownerOf(destination),
   );
   const directory = accountDirectory(entities);
@@ -114,6 +115,7 @@ function accountMessages(
       return accepted;
     },
     find: (id, tenant) => shards.find(id, { tenant }),
+    findOrLate: (id, tenant) => shards.findOrLate(id, { tenant }),
     cancel: (id, tenant) => shards.cancel(id, tenant),
     redact: (id, tenant) => shards.redact(id, tenant),
     forget: (id, tenant) => shards.forget(id, tenant),

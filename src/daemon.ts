@@ -116,7 +116,7 @@ class Daemon implements StartedDaemon {
   }
 
   async start(): Promise<void> {
-    const { config, env, version } = this.#options;
+    const { config, env, version, logger } = this.#options;
     const auth = authenticatorOf(config, env);
     const directory = this.#openDirectory();
     const table = this.#openEntities(directory);
@@ -147,12 +147,13 @@ class Daemon implements StartedDaemon {
     const { hashKey } = directory;
     const gateways = this.#openGateways({ hashKey, entities, shards, outgoing, secrets });
     this.#gateways = gateways;
+    const { callbacks: late } = outgoing;
     const rest = [
-      ...restRoutes({ entities, table, shards, status, secretOf }),
+      ...restRoutes({ entities, table, shards, status, secretOf, late }),
       ...gateways.routes,
       ...outgoing.outbound.routes,
     ];
-    const form = accountForm({ entities, shards, hashKey, logger: this.#options.logger });
+    const form = accountForm({ entities, shards, hashKey, logger, late });
     this.#ingress = await this.#openIngress({
       auth,
       directory: entities,

@@ -63,6 +63,18 @@ export interface StoredMessage {
   readonly redacted: boolean;
 }
 
+/** What is left of a message that its shard has forgotten, of which a receipt came late. */
+export interface ForgottenMessage {
+  readonly id: string;
+  readonly status: string;
+  readonly code: number | null;
+  readonly tag: string | null;
+  /** Ms since the epoch. */
+  readonly sentMs: number | null;
+  readonly endedMs: number;
+  readonly forgotten: true;
+}
+
 export interface ListQuery {
   readonly tenant: string;
   readonly sender?: string | undefined;
@@ -85,6 +97,8 @@ export interface ListPage {
 export interface AccountMessages {
   publish(message: OutgoingMessage): Promise<{ readonly id: string; readonly repeated: boolean }>;
   find(id: string, tenant: string): Promise<StoredMessage>;
+  /** As `find`, also of a forgotten one. */
+  findOrLate(id: string, tenant: string): Promise<StoredMessage | ForgottenMessage>;
   cancel(id: string, tenant: string): Promise<void>;
   redact(id: string, tenant: string): Promise<void>;
   forget(id: string, tenant: string): Promise<void>;

@@ -1,6 +1,6 @@
 /** Accounts and messages as that form shows them. */
 import { restErrorMessage, restErrorOf, restStatus } from '../rest/account-codes.ts';
-import type { AccountRecord, OutgoingMessage, StoredMessage } from './ports.ts';
+import type { AccountRecord, ForgottenMessage, OutgoingMessage, StoredMessage } from './ports.ts';
 
 export const API_VERSION = '2010-04-01';
 
@@ -53,6 +53,24 @@ export function messageResource(account: string, message: StoredMessage): object
   });
 }
 
+/** What a late receipt says of a message; what it said, to whom and when it was made is gone. */
+export function forgottenResource(account: string, message: ForgottenMessage): object {
+  const { id, status, code, tag, sentMs, endedMs } = message;
+  return resource(account, {
+    id,
+    sender: null,
+    recipient: null,
+    body: '',
+    status: restStatus(status),
+    segments: 0,
+    createdMs: null,
+    updatedMs: endedMs,
+    sentMs,
+    errorCode: restErrorOf(status, code),
+    service: tag !== null && SERVICE_SID.test(tag) ? tag : null,
+  });
+}
+
 /** A message that was accepted just now. */
 export function newMessageResource(
   account: string,
@@ -83,7 +101,7 @@ interface Parts {
   readonly body: string;
   readonly status: string;
   readonly segments: number;
-  readonly createdMs: number;
+  readonly createdMs: number | null;
   readonly updatedMs: number;
   readonly sentMs: number | null;
   readonly errorCode: number | null;
@@ -98,7 +116,7 @@ function resource(account: string, parts: Parts): object {
     account_sid: account,
     api_version: API_VERSION,
     body: parts.body,
-    date_created: rfc2822(parts.createdMs),
+    date_created: parts.createdMs === null ? null : rfc2822(parts.createdMs),
     date_sent: parts.sentMs === null ? null : rfc2822(parts.sentMs),
     date_updated: rfc2822(parts.updatedMs),
     direction: 'outbound-api',

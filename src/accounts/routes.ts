@@ -12,6 +12,7 @@ import {
   API_VERSION,
   accountPath,
   accountResource,
+  forgottenResource,
   messageResource,
   newMessageResource,
 } from './resources.ts';
@@ -71,8 +72,11 @@ const sendMessage: Handler = async ({ account, body, headers }, options) => {
   return { status: 201, body: resource };
 };
 
-const showMessage: Handler = async ({ account, params }, { messages }) =>
-  shown(account, await messages.find(idOf(account, params, JSON_SUFFIX), account.tenant));
+const showMessage: Handler = async ({ account, params }, { messages }) => {
+  const found = await messages.findOrLate(idOf(account, params, JSON_SUFFIX), account.tenant);
+  if (!('forgotten' in found)) return shown(account, found);
+  return { status: 200, body: forgottenResource(account.sid, found) };
+};
 
 /** Cancels, or takes out what a message said; nothing else of a message changes. */
 const changeMessage: Handler = async ({ account, params, body }, { messages }) => {

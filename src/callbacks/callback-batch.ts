@@ -102,6 +102,14 @@ export class CallbackBatch {
     return true;
   }
 
+  /** A message that was deleted. @returns whether it is known here */
+  forget(id: Uint8Array): boolean {
+    const entry = this.#entry(id);
+    const isKnown = entry.now !== undefined;
+    entry.now = undefined;
+    return isKnown;
+  }
+
   /**
    * A record that has waited long enough, or is too many.
    *

@@ -29,7 +29,13 @@ import {
   waitingBefore,
   waitsMsOf,
 } from './callback-record.ts';
-import type { CallbackAccount, CallbackNumbers, CallbacksOptions, LateStatus } from './ports.ts';
+import type {
+  CallbackAccount,
+  CallbackNumbers,
+  CallbacksOptions,
+  LateMessage,
+  LateStatus,
+} from './ports.ts';
 
 interface Told {
   readonly shard: number;
@@ -37,9 +43,10 @@ interface Told {
   readonly bytes: Uint8Array;
 }
 
-/** A receipt that came late. */
-interface Late extends LateStatus {
+/** A receipt that came late; null: the message is to be forgotten here too. */
+interface Late {
   readonly id: Uint8Array;
+  readonly receipt: LateStatus | null;
   readonly resolve: (isKnown: boolean) => void;
   readonly reject: (error: Error) => void;
 }
@@ -109,10 +116,43 @@ export class Callbacks {
     const id = messageIdFromText(messageId);
     if (id === undefined) return Promise.resolve(false);
     if (this.#isStopped) return Promise.reject(new FairleadError('goingAway'));
+    return this.#changeLate(id, { status, code, atMs: this.#nowMs() });
+  }
+
+  /**
+   * Drops what is kept of a message: no callback of it is told any more.
+   *
+   * @returns whether something was kept, when that is flushed
+   * @throws FairleadError goingAway
+   */
+  forget(messageId: string): Promise<boolean> {
+    const id = messageIdFromText(messageId);
+    if (id === undefined) return Promise.resolve(false);
+    if (this.#isStopped) return Promise.reject(new FairleadError('goingAway'));
+    return this.#changeLate(id, null);
+  }
+
+  #changeLate(id: Uint8Array, receipt: LateStatus | null): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      this.#late.push({ id, status, code, atMs: this.#nowMs(), resolve, reject });
+      this.#late.push({ id, receipt, resolve, reject });
       this.#work();
     });
+  }
+
+  /** A message that its shard has forgotten, once a late receipt came; as long as that is kept. */
+  lateMessage(messageId: string): LateMessage | undefined {
+    const id = messageIdFromText(messageId);
+    if (id === undefined) return undefined;
+    const { environment } = this.#options;
+    environment.refresh();
+    const value = environment.get(recordKey(id));
+    const record = value === undefined ? undefined : decodeCallbackRecord(value);
+    if (record?.late === undefined) return undefined;
+    const { destination, tenant, tag = null, attempt: attempts, waitsMs, late } = record;
+    const status = eventStatusName(late.status) as LateStatus['status'];
+    const sentMs = waitsMs > 0 ? waitsMs : null;
+    const told = { status, code: late.code ?? null, attempts, sentMs, endedMs: late.atMs };
+    return { destination, tenant, tag, ...told };
   }
 
   /** What a late receipt said of a message, as long as that is kept. */
@@ -168,9 +208,10 @@ export class Callbacks {
     const batch = new CallbackBatch({ environment, accountOf, maskOf });
     const told = this.#takeTold(batch);
     const late = this.#late.splice(0, DROPS_MAX);
-    const known = late.map(({ id, status, code, atMs }) =>
-      batch.late(id, EVENT_STATUS[status], code, atMs),
-    );
+    const known = late.map(({ id, receipt }) => {
+      if (receipt === null) return batch.forget(id);
+      return batch.late(id, EVENT_STATUS[receipt.status], receipt.code, receipt.atMs);
+    });
     const dropped = this.#drop(batch);
     if (!batch.isEmpty && !(await this.#put(batch))) {
       this.#told.unshift(...told);
@@ -184,8 +225,8 @@ export class Callbacks {
     for (const [shard, sequence] of batch.taken) this.#taken.set(shard, sequence);
     this.#waitingBytes -= told.reduce((sum, { bytes }) => sum + bytes.length, 0);
     this.#tellShards(told);
-    for (const [at, { resolve }] of late.entries()) {
-      this.#counts.late += Number(known[at]);
+    for (const [at, { receipt, resolve }] of late.entries()) {
+      if (receipt !== null) this.#counts.late += Number(known[at]);
       resolve(known[at] === true);
     }
   }

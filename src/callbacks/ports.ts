@@ -49,6 +49,20 @@ export interface LateStatus {
   readonly atMs: number;
 }
 
+/** A message that its shard has forgotten, as far as it is known here: nothing of what it said or to whom. */
+export interface LateMessage {
+  readonly destination: string;
+  readonly tenant: string;
+  readonly tag: string | null;
+  readonly status: LateStatus['status'];
+  /** Of the receipt. */
+  readonly code: number | null;
+  readonly attempts: number;
+  /** Ms since the epoch: when it was last sent, and when the receipt came. */
+  readonly sentMs: number | null;
+  readonly endedMs: number;
+}
+
 /** Counts since the start, but for `records`. */
 export interface CallbackNumbers {
   readonly records: number;

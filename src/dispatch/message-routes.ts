@@ -1,4 +1,5 @@
 // The REST resources of messages: send, find, list.
+import { z } from 'zod';
 import { INPUT_OP } from '../protocol/exchange.ts';
 import { MESSAGE_STATUS } from '../protocol/kinds.ts';
 import { encodeList } from '../protocol/message-ops.ts';
@@ -20,6 +21,7 @@ import {
   batchResultSchema,
   batchSchema,
   findQuery,
+  forgottenSchema,
   foundSchema,
   idSchema,
   keySchema,
@@ -134,7 +136,13 @@ function getRoute(shards: MessageShards): RestRoute {
       params: { id: idSchema },
       query: findQuery,
       body: null,
-      responses: [{ status: 200, meaning: 'the message', schema: foundSchema }],
+      responses: [
+        {
+          status: 200,
+          meaning: 'the message; what is left of a forgotten one of which a receipt came late',
+          schema: z.union([foundSchema, forgottenSchema]),
+        },
+      ],
       errors: ['messageNotFound', 'invalidValue'],
       example: {
         before: beforeMessage,
@@ -145,7 +153,8 @@ function getRoute(shards: MessageShards): RestRoute {
       },
     },
     handler: async ({ params: { id = '' }, query }) => {
-      return { status: 200, body: messageView(await shards.find(id, query)) };
+      const found = await shards.findOrLate(id, query);
+      return { status: 200, body: 'forgotten' in found ? found : messageView(found) };
     },
   });
 }

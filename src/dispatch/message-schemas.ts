@@ -184,6 +184,23 @@ export const foundSchema = z.strictObject({
   traceTruncated: z.boolean().optional().describe('some of it is no longer known'),
 });
 
+/** A message that its shard has forgotten and of which a receipt came late. */
+export const forgottenSchema = named(
+  'ForgottenMessage',
+  z.strictObject({
+    id: idSchema,
+    destination: z.string(),
+    tenant: z.string(),
+    tag: z.string().nullable(),
+    status: z.enum(['delivered', 'undelivered', 'failed']),
+    code: z.int().nullable().describe('of the receipt'),
+    attempts: z.int().min(0),
+    sentMs: time.nullable().describe('when it was last sent'),
+    endedMs: time.describe('when the receipt came'),
+    forgotten: z.literal(true),
+  }),
+);
+
 /** The query of what is about one message. */
 export const oneQuery = z.strictObject({
   tenant: nameSchema.optional().describe('only if it is this tenant’s'),

@@ -14,7 +14,7 @@ import {
   encodeReplay,
   type MessageFilter,
 } from '../protocol/message-ops.ts';
-import type { ShardPorts } from './ports.ts';
+import type { LateMessage, LateMessages, ShardPorts } from './ports.ts';
 
 /** What of the entities is needed here. */
 export interface Destinations {
@@ -61,10 +61,12 @@ interface PlacedId {
 export class MessageShards {
   readonly destinations: Destinations;
   readonly #ports: ShardPorts;
+  readonly #late: LateMessages | undefined;
 
-  constructor(destinations: Destinations, ports: ShardPorts) {
+  constructor(destinations: Destinations, ports: ShardPorts, late?: LateMessages) {
     this.destinations = destinations;
     this.#ports = ports;
+    this.#late = late;
   }
 
   /** All shards, or the one that has a destination if there is one of that name. */
@@ -111,6 +113,25 @@ export class MessageShards {
     );
   }
 
+  /** As `find`; what is left of a message that its shard has forgotten, where a receipt came late. */
+  async findOrLate(
+    id: string,
+    find: { tenant?: string | undefined; trace?: boolean },
+  ): Promise<FoundMessage | (LateMessage & { readonly id: string; readonly forgotten: true })> {
+    try {
+      return await this.find(id, find);
+    } catch (error) {
+      const late = isNotFound(error) ? this.#lateOf(id, find.tenant) : undefined;
+      if (late === undefined) throw error;
+      return { id: id.toLowerCase(), ...late, forgotten: true };
+    }
+  }
+
+  #lateOf(id: string, tenant: string | undefined): LateMessage | undefined {
+    const late = this.#late?.lateMessage(id);
+    return tenant === undefined || late?.tenant === tenant ? late : undefined;
+  }
+
   /** @throws FairleadError messageNotFound, messageEnded, messageInFlight */
   async cancel(id: string, tenant: string | undefined): Promise<void> {
     const { shard, id: bytes } = this.#place(id);
@@ -131,7 +152,12 @@ export class MessageShards {
   async forget(id: string, tenant: string | undefined): Promise<void> {
     const { shard, id: bytes } = this.#place(id);
     const body = encodeRedact({ id: bytes, tenant });
-    await this.#about(id, this.ask(shard, INPUT_OP.forget, body));
+    try {
+      await this.#about(id, this.ask(shard, INPUT_OP.forget, body));
+    } catch (error) {
+      if (!isNotFound(error) || this.#lateOf(id, tenant) === undefined) throw error;
+    }
+    await this.#late?.forget(id);
   }
 
   /** Cancels what waits; resolves with how many. */
@@ -223,6 +249,10 @@ export class MessageShards {
       throw new FairleadError(error.error, `${id}: ${error.message}`, { ...error.details, id });
     }
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof FairleadError && error.error === 'messageNotFound';
 }
 
 interface ErasedPage {

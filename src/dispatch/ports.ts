@@ -75,6 +75,27 @@ export interface ShardPorts {
   call(shard: number, tenant: string | undefined, frame: Uint8Array): Promise<Uint8Array>;
 }
 
+/** A message that its shard has forgotten, of which a receipt came late. */
+export interface LateMessage {
+  readonly destination: string;
+  readonly tenant: string;
+  readonly tag: string | null;
+  readonly status: string;
+  /** Of the receipt. */
+  readonly code: number | null;
+  readonly attempts: number;
+  /** Ms since the epoch: when it was last sent, and when the receipt came. */
+  readonly sentMs: number | null;
+  readonly endedMs: number;
+}
+
+/** What is still known of messages that their shards have forgotten. */
+export interface LateMessages {
+  lateMessage(id: string): LateMessage | undefined;
+  /** Resolves when nothing of it is kept any more. @throws FairleadError goingAway */
+  forget(id: string): Promise<boolean>;
+}
+
 export interface ExplainPage {
   readonly destination: string;
   /** Queues left out before the first one shown. */

@@ -14,7 +14,7 @@ import type { EntityService } from './entity-service.ts';
 import { messageActionRoutes } from './message-action-routes.ts';
 import { messageRoutes } from './message-routes.ts';
 import { MessageShards } from './message-shards.ts';
-import type { EntityTable, ShardPorts } from './ports.ts';
+import type { EntityTable, LateMessages, ShardPorts } from './ports.ts';
 import { type SecretOf, secretRoutes } from './secret-routes.ts';
 
 /** As documents have them: destinations first. */
@@ -30,11 +30,13 @@ export interface RestRoutesOptions {
   /** The whole answer of `/v1/status`. */
   readonly status: () => Promise<object>;
   readonly secretOf: SecretOf;
+  /** Undefined: nothing is known of messages that shards have forgotten. */
+  readonly late?: LateMessages;
 }
 
 export function restRoutes(options: RestRoutesOptions): RestRoute[] {
-  const { entities, table, shards, status, secretOf } = options;
-  const messages = new MessageShards(entities, shards);
+  const { entities, table, shards, status, secretOf, late } = options;
+  const messages = new MessageShards(entities, shards, late);
   const hasTenant = (name: string): boolean => entities.find('tenant', name) !== undefined;
   return [
     ...messageRoutes(messages),

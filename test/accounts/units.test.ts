@@ -149,6 +149,7 @@ function answersOf(fail: ErrorName | null) {
         return may({ id: stored.id, repeated: message.body.length % 2 === 0 });
       },
       find: () => may(stored),
+      findOrLate: () => may(stored),
       cancel: () => may(undefined),
       redact: () => may(undefined),
       forget: () => may(undefined),

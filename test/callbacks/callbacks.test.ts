@@ -280,6 +280,31 @@ t.test('a receipt of a forgotten message is told once', async (t) => {
   await t.rejects(world.callbacks.lateReceipt(hexOf(2), 'delivered', undefined), FairleadError);
 });
 
+t.test('a late status is known with its message, until that is forgotten here too', async (t) => {
+  const world = new World(t);
+  for (const message of [1, 2]) {
+    world.tell(message, [
+      [message, 'accepted'],
+      [message, 'sent'],
+    ]);
+  }
+  await world.told(0, 2);
+  t.equal(world.callbacks.lateMessage(hexOf(1)), undefined, 'no receipt came');
+  await world.callbacks.lateReceipt(hexOf(1), 'undelivered', 7);
+  const late = { tenant: 'acme', status: 'undelivered', code: 7 };
+  t.match(world.callbacks.lateMessage(hexOf(1)), late);
+  await world.restart();
+  t.match(world.callbacks.lateMessage(hexOf(1)), late);
+  t.equal(await world.callbacks.forget(hexOf(1)), true);
+  t.equal(world.callbacks.lateMessage(hexOf(1)), undefined);
+  t.equal(await world.callbacks.forget(hexOf(1)), false);
+  t.equal(await world.callbacks.lateReceipt(hexOf(1), 'delivered', undefined), false);
+  t.equal(world.callbacks.numbers.records, 1);
+  await world.restart();
+  t.equal(world.callbacks.lateMessage(hexOf(1)), undefined);
+  t.equal(world.callbacks.numbers.records, 1);
+});
+
 t.test('records end with the last status, or when receipts are waited for no more', async (t) => {
   const world = new World(t);
   const ends = ['delivered', 'expired', 'cancelled', 'sent', 'undelivered', 'failed'] as const;

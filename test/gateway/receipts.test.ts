@@ -75,6 +75,51 @@ t.test('a receipt of a message that is no longer remembered is late', async (t) 
   t.strictSame(await tell({ id: 'gw-a', status: 'delivered' }), { ...noReceipts, unknown: 1 });
 });
 
+t.test('a late status is shown of a message with callbacks, until it is deleted', async (t) => {
+  const { api, peer, send, tell } = await setUp(t, { 'dispatch.retentionMs': 0 });
+  const sid = `AC${'1'.repeat(32)}`;
+  const { primaryToken } = (await api.call(`PUT /v1/accounts/${sid}`, { tenant: 'acme' })).body;
+  const account = async (id: string) => {
+    const credentials = Buffer.from(`${sid}:${primaryToken}`).toString('base64');
+    const url = `${api.url}/2010-04-01/Accounts/${sid}/Messages/SM${id}.json`;
+    const answer = await fetch(url, { headers: { authorization: `Basic ${credentials}` } });
+    return { status: answer.status, body: await answer.json() };
+  };
+  const wanted = { callbackUrl: peer.url, callbackEvents: ['failed'], recipient: '+4930' };
+  const more = { destination: 'd', tenant: 'acme', payload: 'b', tag: 'news', ...wanted };
+  const [plain, id] = [await send('a'), await api.send(more)];
+  const get = (query = '') => api.call(`GET /v1/messages/${id}${query}`);
+  await until('both are forgotten', async () => {
+    const others = await api.call(`GET /v1/messages/${plain}`);
+    return others.status === 404 && (await get()).status === 404;
+  });
+  // The events of a message reach its callbacks soon after it has ended.
+  const metric = async () => (await tell({ id: 'gw-b', status: 'undelivered', code: 27 })).late;
+  await until('the receipt is late', async () => (await metric()) === 1);
+  const seen = { id, tenant: 'acme', destination: 'd', tag: 'news', forgotten: true };
+  t.match(await get('?trace=true'), {
+    status: 200,
+    body: { ...seen, status: 'undelivered', code: 27, attempts: 1 },
+  });
+  t.notMatch(JSON.stringify((await get()).body), /4930/, 'nothing of whom it went to');
+  t.equal((await get('?tenant=acme')).status, 200);
+  t.equal((await get('?tenant=other')).status, 404);
+  t.equal((await api.call(`GET /v1/messages/${plain}`)).status, 404);
+  const shown = {
+    status: 'undelivered',
+    error_code: 30008,
+    body: '',
+    to: null,
+    date_created: null,
+  };
+  t.match(await account(id), { status: 200, body: { ...shown, sid: `SM${id}` } });
+  t.equal((await api.call(`DELETE /v1/messages/${id}?tenant=other`)).status, 404);
+  t.equal((await api.call(`DELETE /v1/messages/${id}`)).status, 204);
+  t.equal((await get()).status, 404);
+  t.equal((await account(id)).status, 404);
+  t.equal((await api.call(`DELETE /v1/messages/${id}`)).status, 404);
+});
+
 t.test('a gateway signs its receipts with its own secret', async (t) => {
   const key = Buffer.from('0123456789abcdef01234567');
   const secrets = secretsDir(t, {
