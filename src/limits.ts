@@ -209,10 +209,12 @@ export const LIMITS = {
   smppQueueFullMs: 5_000,
   /** How long later parts of a message are tried again once one is out. Past it: the message ends as its last part did. */
   smppPartsDelayMs: 10_000,
-  /** Incoming of one link whose handlers run. Past it: the next ones wait. */
+  /** Messages from phones of one link whose handlers run. Past it: the next ones wait. */
   smppInboundMax: 64,
-  /** Incoming of one link that waits for that. Past it: answered with a temporary error. */
+  /** Messages of one link that wait for that. Past it: answered with a temporary error. */
   smppInboundWaiting: 1_024,
+  /** Receipts of one link that are looked for. Past it: answered with a temporary error. */
+  smppReceiptsMax: 1_024,
   /** Incoming messages, and bytes of them, that wait for more parts. Past it: the oldest is handed over as it is. */
   smppPartsMessages: 1_024,
   smppPartsBytes: 4 * MIB,

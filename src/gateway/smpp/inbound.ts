@@ -4,6 +4,9 @@
  * Its answer tells the peer that it may forget: 0 once the handler's promise is fulfilled, a temporary
  * error when it is rejected or when too many wait. A part of a longer message is answered at once, since
  * many peers send the next only then; parts wait in memory.
+ *
+ * Receipts stand in no line: one may wait for the answer to its message, and others behind it would
+ * wait for nothing. They cost little, and their writes go together.
  */
 import type { Logger } from '../../base/logger.ts';
 import { LIMITS } from '../../limits.ts';
@@ -29,6 +32,8 @@ export class SmppInbound {
   readonly #context: InboundContext;
   readonly #joiner: PartJoiner;
   #running = 0;
+  /** Receipts whose handlers run. */
+  #receipts = 0;
   /** Turns of those that wait, oldest first. */
   readonly #turns: (() => void)[] = [];
   readonly #handedOver = new Set<Promise<void>>();
@@ -58,11 +63,15 @@ export class SmppInbound {
       counts.ignored += 1;
       return STATUS_OK;
     }
-    if (this.#turns.length >= LIMITS.smppInboundWaiting) {
+    const isReceipt = kind === 'receipt';
+    const isFull = isReceipt
+      ? this.#receipts >= LIMITS.smppReceiptsMax
+      : this.#turns.length >= LIMITS.smppInboundWaiting;
+    if (isFull) {
       counts.refused += 1;
       return STATUS_LATER;
     }
-    return kind === 'receipt' ? this.#takeReceipt(pdu) : this.#takeMessage(pdu);
+    return isReceipt ? this.#takeReceipt(pdu) : this.#takeMessage(pdu);
   }
 
   async #takeReceipt(pdu: SmppPdu): Promise<number> {
@@ -74,7 +83,10 @@ export class SmppInbound {
       return STATUS_OK;
     }
     counts.receipts += 1;
-    return (await this.#run(() => handlers.onReceipt(receipt))) ? STATUS_OK : STATUS_LATER;
+    this.#receipts += 1;
+    const isTaken = await this.#handle(() => handlers.onReceipt(receipt));
+    this.#receipts -= 1;
+    return isTaken ? STATUS_OK : STATUS_LATER;
   }
 
   async #takeMessage(pdu: SmppPdu): Promise<number> {
@@ -110,6 +122,15 @@ export class SmppInbound {
   async #run(handle: () => Promise<void>): Promise<boolean> {
     if (this.#running < LIMITS.smppInboundMax) this.#running += 1;
     else await new Promise<void>((turn) => this.#turns.push(turn));
+    const isTaken = await this.#handle(handle);
+    // The place goes on to the next one.
+    const turn = this.#turns.shift();
+    if (turn === undefined) this.#running -= 1;
+    else turn();
+    return isTaken;
+  }
+
+  async #handle(handle: () => Promise<void>): Promise<boolean> {
     try {
       await handle();
       return true;
@@ -117,11 +138,6 @@ export class SmppInbound {
       this.#context.counts.refused += 1;
       this.#context.log.warn({ err: error }, 'SMPP delivery was not taken');
       return false;
-    } finally {
-      // The place goes on to the next one.
-      const turn = this.#turns.shift();
-      if (turn === undefined) this.#running -= 1;
-      else turn();
     }
   }
 }

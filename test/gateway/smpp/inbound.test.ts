@@ -254,3 +254,25 @@ t.test('a flood is refused for now, and nothing is lost', async (t) => {
   t.equal(link.state().counts.refused, refused);
   t.ok(refused > 0);
 });
+
+t.test('receipts that wait hold up no others, nor messages, and are bounded', async (t) => {
+  const waiting: (() => void)[] = [];
+  const { receipts, deliver, link } = await bound(t, {
+    onReceipt: ({ ids: [id] }) =>
+      id === 'ours' ? Promise.resolve() : new Promise<void>((wake) => waiting.push(wake)),
+  });
+  const others = (count: number) =>
+    Array.from({ length: count }, (_, at) => deliver(receipt(receiptText(`f00${at}`, 'DELIVRD'))));
+  const unknown = others(LIMITS.smppReceiptsMax - 1);
+  await until(() => waiting.length === unknown.length, 'all of them wait');
+  t.equal(await deliver(receipt(receiptText('ours', 'DELIVRD'))), 0);
+  t.equal(await deliver({ octets: Buffer.from('a message') }), 0);
+  unknown.push(...others(1));
+  await until(() => waiting.length === unknown.length, 'as many as may');
+  t.equal(await deliver(receipt(receiptText('ours', 'DELIVRD'))), 0x64);
+  t.equal(link.state().counts.refused, 1);
+  for (const wake of waiting) wake();
+  t.strictSame(new Set(await Promise.all(unknown)), new Set([0]));
+  t.equal(await deliver(receipt(receiptText('ours', 'DELIVRD'))), 0);
+  t.equal(receipts.length, LIMITS.smppReceiptsMax + 2);
+});
