@@ -126,8 +126,7 @@ export class EntityService {
 
   /** The tenant that a destination is for; null: nobody alone; undefined: there is none of that name. */
   ownerOf(destination: string): string | null | undefined {
-    const isThere = this.shardOf(destination) !== undefined;
-    return isThere ? this.find('destination', destination)?.fields.owner : undefined;
+    return this.#book.get('destination', destination)?.fields.owner;
   }
 
   /** Makes a destination with defaults, once for all callers at the same time. */
@@ -313,8 +312,8 @@ export class EntityService {
         this.#tellShards(shards, row),
       ]);
       this.#book.put(row);
-      if (isDoubtChange(old, row)) await this.#tellGatewaysOf(name);
       this.#tell(row);
+      if (isDoubtChange(old, row)) await this.#tellGatewaysOf(name);
       return { row, created: old === undefined };
     } finally {
       release();

@@ -117,6 +117,27 @@ t.test('a destination that goes to another owner takes its messages with it', as
   t.strictSame([taken, held], [['one'], ['one']], 'who lost it got nothing more');
 });
 
+t.test(
+  'a destination that is deleted ends who takes from it, and is nobody’s when it is made again',
+  async (t) => {
+    const { api, clientOf, comeIn } = await setUp(t);
+    const acme = await clientOf('acme');
+    const codes: number[] = [];
+    acme.on('disconnected', ({ code }) => codes.push(code));
+    await acme.subscribe('in-acme', { credit: 8 }, () => 'sent').ready();
+    await api.call(`DELETE /v1/numbers/${numbers.acme}`);
+    t.equal((await api.call('DELETE /v1/destinations/in-acme')).status, 204);
+    await until('it is closed', () => codes.length > 0);
+    t.strictSame(codes, [4404]);
+    await api.call('PUT /v1/destinations/in-acme', {});
+    await api.call(`PUT /v1/numbers/${numbers.acme}`, { tenant: 'acme', destination: 'in-acme' });
+    await comeIn('acme', 'one');
+    const again = await clientOf('acme');
+    const handle = again.subscribe('in-acme', { credit: 8 }, () => 'sent');
+    await t.rejects(handle.ready(), { code: 3001 });
+  },
+);
+
 t.test('no account sends into what another tenant owns', async (t) => {
   const { api } = await setUp(t);
   await api.call('PUT /v1/routes/49', { destination: 'in-acme' });
