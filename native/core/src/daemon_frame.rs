@@ -1,9 +1,9 @@
-//! Encoders of the frames a shard sends (kinds 64–66), appended to a `Vec<u8>`.
+//! Encoders of the frames a shard or the gate sends (kinds 64–67), appended to a `Vec<u8>`.
 
 use crate::client_frame::FrameError;
 use crate::message_id::MessageId;
 use crate::msgpack::{
-    write_array_len, write_bin_header, write_map_len, write_nil, write_str, write_uint,
+    write_array_len, write_bin, write_bin_header, write_map_len, write_nil, write_str, write_uint,
     write_uint_or_nil,
 };
 
@@ -158,6 +158,155 @@ pub fn write_status_ok(out: &mut Vec<u8>, id: u32, entries: &[Option<StatusEntry
         write_uint_or_nil(out, entry.due_ms);
         write_uint_or_nil(out, entry.ended_ms);
         write_uint_or_nil(out, entry.code.map(u64::from));
+    }
+}
+
+/// What one entry of an acquire gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermitAnswer {
+    Granted {
+        id: [u8; 16],
+        lease_ms: u32,
+    },
+    Waiting {
+        ticket: u32,
+        /// 1: next of its key.
+        position: u32,
+        /// 0: not known.
+        estimate_ms: u64,
+    },
+    Impeded {
+        code: u32,
+        retry_after_ms: Option<u64>,
+        estimate_ms: Option<u64>,
+    },
+}
+
+/// How the wait of one entry ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermitTold {
+    Granted {
+        ticket: u32,
+        id: [u8; 16],
+        lease_ms: u32,
+    },
+    Refused {
+        ticket: u32,
+        code: u32,
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// `[64, id, [` for `count` answers, which have to follow
+pub fn write_acquire_ok_header(out: &mut Vec<u8>, id: u32, count: usize) {
+    write_array_len(out, 3);
+    write_kind(out, KIND_OK, id);
+    write_array_len(out, count);
+}
+
+/// Bytes of one answer at most.
+const PERMIT_ANSWER_BYTES_MAX: usize = 40;
+
+/// `[permit, leaseMs, used, limit|nil]`, `[nil, 0, ticket, used, limit|nil, position, estimateMs]` or
+/// `[nil, code, retryAfterMs|nil, used, limit|nil, estimateMs|nil]`; used and limit are the key's
+#[inline]
+pub fn write_permit_answer(
+    out: &mut Vec<u8>,
+    answer: &PermitAnswer,
+    used: u32,
+    limit: Option<u32>,
+) {
+    out.reserve(PERMIT_ANSWER_BYTES_MAX);
+    let limit = limit.map(u64::from);
+    match *answer {
+        PermitAnswer::Granted { id, lease_ms } => {
+            write_array_len(out, 4);
+            write_bin(out, &id);
+            write_uint(out, lease_ms.into());
+            write_uint(out, used.into());
+            write_uint_or_nil(out, limit);
+        }
+        PermitAnswer::Waiting {
+            ticket,
+            position,
+            estimate_ms,
+        } => {
+            write_array_len(out, 7);
+            write_nil(out);
+            write_uint(out, 0);
+            write_uint(out, ticket.into());
+            write_uint(out, used.into());
+            write_uint_or_nil(out, limit);
+            write_uint(out, position.into());
+            write_uint(out, estimate_ms);
+        }
+        PermitAnswer::Impeded {
+            code,
+            retry_after_ms,
+            estimate_ms,
+        } => {
+            write_array_len(out, 6);
+            write_nil(out);
+            write_uint(out, code.into());
+            write_uint_or_nil(out, retry_after_ms);
+            write_uint(out, used.into());
+            write_uint_or_nil(out, limit);
+            write_uint_or_nil(out, estimate_ms);
+        }
+    }
+}
+
+/// `[64, id, released, gone]`
+pub fn write_release_ok(out: &mut Vec<u8>, id: u32, released: u32, gone: u32) {
+    write_array_len(out, 4);
+    write_kind(out, KIND_OK, id);
+    write_uint(out, released.into());
+    write_uint(out, gone.into());
+}
+
+/// `[64, id, [leaseMs, …]]`: 0 for a permit that is gone
+pub fn write_renew_ok(out: &mut Vec<u8>, id: u32, leases_ms: &[u64]) {
+    write_array_len(out, 3);
+    write_kind(out, KIND_OK, id);
+    write_array_len(out, leases_ms.len());
+    for lease_ms in leases_ms {
+        write_uint(out, *lease_ms);
+    }
+}
+
+/// `[67, 0, "permit", [[ticket, permit, leaseMs] | [ticket, nil, code, retryAfterMs|nil], …]]`
+pub fn write_permit_event<'a>(
+    out: &mut Vec<u8>,
+    entries: impl ExactSizeIterator<Item = &'a PermitTold>,
+) {
+    write_array_len(out, 4);
+    write_kind(out, KIND_EVENT, 0);
+    write_str(out, "permit");
+    write_array_len(out, entries.len());
+    for entry in entries {
+        match *entry {
+            PermitTold::Granted {
+                ticket,
+                id,
+                lease_ms,
+            } => {
+                write_array_len(out, 3);
+                write_uint(out, ticket.into());
+                write_bin(out, &id);
+                write_uint(out, lease_ms.into());
+            }
+            PermitTold::Refused {
+                ticket,
+                code,
+                retry_after_ms,
+            } => {
+                write_array_len(out, 4);
+                write_uint(out, ticket.into());
+                write_nil(out);
+                write_uint(out, code.into());
+                write_uint_or_nil(out, retry_after_ms);
+            }
+        }
     }
 }
 

@@ -3,9 +3,16 @@
 //! Both sides are parts of one daemon, so damage here is a programmer's error, not a peer's: an
 //! `ExchangeError` ends the shard. The byte tables are in docs/exchange.md.
 
+mod gate;
 mod message;
 mod request;
 
+pub use gate::{
+    AdaptiveFields, GateChange, GateConfigure, GateEntity, GateExplain, GateInUse, GateList,
+    GateMode, GatePolicyFields, GateResourceFields, GateTenantFields, GateTop, TopBy,
+    decode_gate_configure, decode_gate_explain, decode_gate_in_use, decode_gate_list,
+    decode_gate_top,
+};
 pub use message::{
     Call, CancelAll, ChooseDead, DeadLetters, Erase, Find, List, Redact, decode_call,
     decode_cancel_all, decode_choose_dead, decode_dead_letters, decode_erase, decode_find,
@@ -32,6 +39,7 @@ pub const SCOPE_CONSUME: u8 = 2;
 pub const SCOPE_PLATFORM: u8 = 4;
 /// The daemon's own connections: no token gives it.
 pub const SCOPE_INTERNAL: u8 = 8;
+pub const SCOPE_GATE: u8 = 16;
 
 /// What is wrong with the bytes from the other side, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +76,9 @@ pub enum InputOp {
     GatewayUp = 22,
     EventsTaken = 23,
     Forget = 24,
+    GateList = 30,
+    GateExplain = 31,
+    GateTop = 32,
 }
 
 /// One entry of an input; `connection` is the request id where the tables say so.
@@ -196,6 +207,9 @@ impl InputOp {
             22 => Self::GatewayUp,
             23 => Self::EventsTaken,
             24 => Self::Forget,
+            30 => Self::GateList,
+            31 => Self::GateExplain,
+            32 => Self::GateTop,
             _ => return None,
         })
     }
@@ -301,6 +315,8 @@ pub enum EffectOp {
     ReplyFrame = 4,
     /// Sequence of an events record and its events; the connection is 0.
     StatusEvents = 5,
+    /// How the wait of a caller within the process ended; the connection is its ticket.
+    Entered = 6,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,8 +328,28 @@ pub struct EffectsHeader {
     pub counters: Counters,
 }
 
+/// An effects header but for its counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EffectsHead {
+    pub entries: u32,
+    pub exchange: u64,
+    pub boot_id: u32,
+    pub wake_after_ms: u32,
+}
+
 /// Writes the header over the first `EFFECTS_HEADER_BYTES` of the effects, which were left free.
 pub fn write_effects_header(effects: &mut [u8], header: &EffectsHeader) {
+    let head = EffectsHead {
+        entries: header.entries,
+        exchange: header.exchange,
+        boot_id: header.boot_id,
+        wake_after_ms: header.wake_after_ms,
+    };
+    write_header(effects, &head, &header.counters.in_order());
+}
+
+/// The same with counters of any meaning.
+pub fn write_header(effects: &mut [u8], header: &EffectsHead, counters: &[u64; COUNTERS]) {
     let bytes = effects
         .first_chunk_mut::<EFFECTS_HEADER_BYTES>()
         .expect("effects begin with room for their header");
@@ -322,10 +358,7 @@ pub fn write_effects_header(effects: &mut [u8], header: &EffectsHeader) {
     bytes[8..16].copy_from_slice(&header.exchange.to_le_bytes());
     bytes[16..20].copy_from_slice(&header.boot_id.to_le_bytes());
     bytes[20..24].copy_from_slice(&header.wake_after_ms.to_le_bytes());
-    for (room, counter) in bytes[24..]
-        .chunks_exact_mut(8)
-        .zip(header.counters.in_order())
-    {
+    for (room, counter) in bytes[24..].chunks_exact_mut(8).zip(counters) {
         room.copy_from_slice(&counter.to_le_bytes());
     }
 }

@@ -8,6 +8,7 @@ pub mod client_frame;
 pub mod daemon_frame;
 pub mod error;
 pub mod exchange;
+pub mod gate;
 pub mod limits;
 pub mod message_id;
 pub mod msgpack;

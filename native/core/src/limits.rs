@@ -53,3 +53,42 @@ pub const STATUS_EVENT_BYTES: u64 = 64 * 1024 * 1024;
 pub const STATUS_EVENT_TOLD_BYTES: u64 = 4 * 1024 * 1024;
 /// Told in one exchange.
 pub const STATUS_EVENT_EXCHANGE_BYTES: u64 = 1024 * 1024;
+
+// The gate's table.
+/// Seats in use in one cell, and the sum of the floors kept free in one; a take or floor past it is
+/// refused, with or without a cap.
+pub const SEATS_PER_CELL: u32 = 1_000_000;
+/// Key, tenant, resource.
+pub const CELLS_PER_CHAIN: usize = 3;
+/// Slots in which the cell of one name may be; when all hold cells in use, opening one is refused.
+pub const CELL_PLACES: usize = 128;
+/// Tries of a take that only meets takes which are then undone; past it, it is refused.
+pub const TAKE_TRIES_MAX: usize = 1_000;
+
+// The gate.
+/// Entries of an acquire, release or renew; a longer frame is refused as `tooManyMessages`.
+pub const PERMITS_PER_FRAME: usize = 1000;
+/// Seats of one permit; more is an invalid option.
+pub const SEATS_PER_PERMIT: u32 = 1000;
+/// A lease outside is an invalid option, or taken as the nearer bound where it is renewed.
+pub const PERMIT_LEASE_MS_MIN: u64 = 1000;
+pub const PERMIT_LEASE_MS_MAX: u64 = 3_600_000;
+/// Longest wait that can be asked for or configured.
+pub const GATE_WAIT_MS_MAX: u64 = 3_600_000;
+/// Waiters of all keys; past it, whoever would wait is refused as `waitersFull`.
+pub const GATE_WAITERS: usize = 1_000_000;
+/// A free slot of a permit is used again after this many others, so that generations last.
+pub const FREE_PERMITS_MIN: usize = 1024;
+/// A key, tenant or resource that is not in use is forgotten after it.
+pub const GATE_IDLE_MS: u64 = 60_000;
+/// Log of the gate; past either, a snapshot is begun.
+pub const GATE_LOG_BYTES: u64 = 4 * 1024 * 1024;
+pub const GATE_LOG_RECORDS: u64 = 16_384;
+/// Permits in one piece of a snapshot, one piece a step.
+pub const SNAPSHOT_PERMITS: usize = 2048;
+/// Old records of the gate deleted in one step.
+pub const GATE_DELETES: usize = 500;
+/// Items in one answer to an operator.
+pub const GATE_ITEMS: usize = 1000;
+/// Keys looked at for one such answer; what they do not show is told with the next page.
+pub const GATE_KEYS_LOOKED_AT: usize = 20_000;

@@ -6,6 +6,7 @@
 mod batch;
 mod batch_builder;
 mod events;
+mod gate;
 mod journal;
 mod keys;
 mod log;
@@ -18,6 +19,11 @@ pub use batch::{BatchMessage, BatchRecord, MESSAGE_OPTIONS, MESSAGE_REDACTED};
 pub use batch_builder::{BatchRecordBuilder, ClosedRecord};
 pub use events::{
     EventInfo, EventsRecord, StatusEvent, events_content, write_events_record, write_status_event,
+};
+pub use gate::{
+    GateGrant, GateKey, GateLog, GateLogWriter, GateMark, GatePiece, GateRenewal, gate_log_key,
+    gate_piece_key, parse_gate_key, parse_gate_mark, write_gate_log, write_gate_mark,
+    write_gate_piece,
 };
 pub use journal::{JournalEntry, JournalReader, JournalWriter};
 pub use keys::{KeysRecord, write_keys_record};
@@ -82,14 +88,20 @@ pub enum RecordType {
     State = 18,
     Keys = 19,
     Events = 20,
+    GateGenerations = 32,
+    GateLease = 33,
+    GateClean = 34,
+    GateThrough = 35,
+    GatePiece = 36,
+    GateLog = 37,
 }
 
 impl RecordType {
     /// The version that is written; it and all before it are read.
     const fn version(self) -> u8 {
         match self {
-            Self::Ceiling | Self::Through | Self::EventsCeiling | Self::Keys | Self::Events => 1,
             Self::Batch | Self::Log | Self::State => 2,
+            _ => 1,
         }
     }
 }

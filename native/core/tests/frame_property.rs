@@ -2,13 +2,15 @@
 //! back, a cut frame is never taken for a whole one, arbitrary bytes never panic, limits are exact.
 
 use fairlead_core::client_frame::{
-    FrameError, KIND_CANCEL, KIND_STATUS, PublishItem, PublishOptions, Receipt, decode_ids,
-    decode_publish, decode_receipt,
+    AcquireItem, FrameError, KIND_CANCEL, KIND_STATUS, PublishItem, PublishOptions, Receipt,
+    ReleaseItem, decode_acquire, decode_ids, decode_publish, decode_receipt, decode_release,
+    decode_renew,
 };
 use fairlead_core::daemon_frame::{
     Repeated, StatusEntry, write_cancel_ok, write_frame_error, write_publish_ok, write_status_ok,
 };
 use fairlead_core::error::Code;
+use fairlead_core::gate::PermitId;
 use fairlead_core::message_id::MessageId;
 use fairlead_core::msgpack::{
     Reader, write_array_len, write_bin, write_map_len, write_nil, write_str, write_uint,
@@ -184,6 +186,159 @@ fn receipt_frame(receipts: &[Receipt]) -> Vec<u8> {
     frame
 }
 
+/// Resource, tenant and the four options.
+type AskParts = (String, Option<String>, [Option<u64>; 4]);
+
+fn asks() -> impl Strategy<Value = Vec<AskParts>> {
+    let options = (
+        of(1_u64..=1000),
+        of(1000_u64..=3_600_000),
+        of(0_u64..=3_600_000),
+        of(0_u64..=2),
+    )
+        .prop_map(|(seats, lease, wait, mode)| [seats, lease, wait, mode]);
+    proptest::collection::vec((name(), of(name()), options), 0..6)
+}
+
+const ASK_OPTIONS: [&str; 4] = ["weight", "leaseMs", "waitMs", "mode"];
+
+fn acquire_frame(asks: &[AskParts], with_nil: bool) -> Vec<u8> {
+    let mut frame = Vec::new();
+    write_array_len(&mut frame, 3);
+    write_uint(&mut frame, 10);
+    write_uint(&mut frame, 9);
+    write_array_len(&mut frame, asks.len());
+    for (resource, tenant, options) in asks {
+        write_array_len(&mut frame, 3);
+        write_str(&mut frame, resource);
+        match tenant {
+            Some(tenant) => write_str(&mut frame, tenant),
+            None => write_nil(&mut frame),
+        }
+        let given: Vec<_> = ASK_OPTIONS
+            .iter()
+            .zip(options)
+            .filter(|(_, value)| with_nil || value.is_some())
+            .collect();
+        write_map_len(&mut frame, given.len());
+        for (key, value) in given {
+            write_str(&mut frame, key);
+            write_uint_or_nil(&mut frame, *value);
+        }
+    }
+    frame
+}
+
+fn release_frame(items: &[ReleaseItem]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    write_array_len(&mut frame, 3);
+    write_uint(&mut frame, 11);
+    write_uint(&mut frame, 9);
+    write_array_len(&mut frame, items.len());
+    for item in items {
+        match item {
+            ReleaseItem::Permit(id) => write_bin(&mut frame, &id.0),
+            ReleaseItem::Ticket(ticket) => write_uint(&mut frame, u64::from(*ticket)),
+        }
+    }
+    frame
+}
+
+fn renew_frame(ids: &[[u8; 16]], lease_ms: u64, flags: Option<u32>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    write_array_len(&mut frame, 4 + usize::from(flags.is_some()));
+    write_uint(&mut frame, 12);
+    write_uint(&mut frame, 9);
+    write_array_len(&mut frame, ids.len());
+    for id in ids {
+        write_bin(&mut frame, id);
+    }
+    write_uint(&mut frame, lease_ms);
+    if let Some(flags) = flags {
+        write_uint(&mut frame, flags.into());
+    }
+    frame
+}
+
+/// The fault of an acquire of one entry whose options are one pair.
+fn ask_fault(key: &str, value: u64) -> Result<AcquireItem, Code> {
+    let mut frame = Vec::new();
+    write_array_len(&mut frame, 3);
+    write_uint(&mut frame, 10);
+    write_uint(&mut frame, 9);
+    write_array_len(&mut frame, 1);
+    write_array_len(&mut frame, 3);
+    write_str(&mut frame, "calls");
+    write_nil(&mut frame);
+    write_map_len(&mut frame, 1);
+    write_str(&mut frame, key);
+    write_uint(&mut frame, value);
+    let mut items = Vec::new();
+    match decode_acquire(&frame, &mut items) {
+        Ok(_) => Ok(items[0]),
+        Err(error) => {
+            assert_eq!((error.index, error.key.as_deref()), (Some(0), Some(key)));
+            Err(error.code)
+        }
+    }
+}
+
+#[test]
+fn options_of_an_acquire_have_exact_bounds() {
+    let bounds = [
+        ("weight", 1, 1000),
+        ("leaseMs", 1000, 3_600_000),
+        ("waitMs", 0, 3_600_000),
+        ("mode", 0, 2),
+    ];
+    for (key, min, max) in bounds {
+        assert!(
+            ask_fault(key, min).is_ok() && ask_fault(key, max).is_ok(),
+            "{key}"
+        );
+        assert_eq!(ask_fault(key, max + 1), Err(Code::InvalidOption), "{key}");
+        if min > 0 {
+            assert_eq!(ask_fault(key, min - 1), Err(Code::InvalidOption), "{key}");
+        }
+    }
+    assert_eq!(ask_fault("other", 1), Err(Code::InvalidOption));
+}
+
+#[test]
+fn a_frame_holds_a_thousand_permits() {
+    let ask: AskParts = ("calls".to_owned(), None, [None; 4]);
+    for (count, is_ok) in [(1000, true), (1001, false)] {
+        let frames = [
+            decode_acquire(
+                &acquire_frame(&vec![ask.clone(); count], false),
+                &mut Vec::new(),
+            )
+            .map(|_| ()),
+            decode_release(
+                &release_frame(&vec![ReleaseItem::Ticket(1); count]),
+                &mut Vec::new(),
+            )
+            .map(|_| ()),
+            decode_renew(
+                &renew_frame(&vec![[0; 16]; count], 1, None),
+                &mut Vec::new(),
+            )
+            .map(|_| ()),
+        ];
+        for decoded in frames {
+            let code = decoded.map_err(|error| error.code);
+            assert_eq!(
+                code,
+                if is_ok {
+                    Ok(())
+                } else {
+                    Err(Code::TooManyMessages)
+                }
+            );
+        }
+    }
+}
+
 fn cut_is_malformed(frame: &[u8], decode: impl Fn(&[u8]) -> Option<FrameError>) {
     for end in 0..frame.len() {
         let error = decode(&frame[..end]).expect("the frame is cut");
@@ -193,6 +348,61 @@ fn cut_is_malformed(frame: &[u8], decode: impl Fn(&[u8]) -> Option<FrameError>) 
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn frames_about_permits_are_read_back(
+        asks in asks(),
+        with_nil in any::<bool>(),
+        ids in proptest::collection::vec(any::<[u8; 16]>(), 0..5),
+        tickets in proptest::collection::vec(any::<u32>(), 0..5),
+        lease_ms in any::<u64>(),
+        flags in of(any::<u32>()),
+    ) {
+        let frame = acquire_frame(&asks, with_nil);
+        let mut items = Vec::new();
+        prop_assert_eq!(decode_acquire(&frame, &mut items).map_err(|error| error.code), Ok(9));
+        prop_assert_eq!(items.len(), asks.len());
+        for (item, (resource, tenant, options)) in items.iter().zip(&asks) {
+            prop_assert_eq!(item.resource(&frame), resource.as_bytes());
+            prop_assert_eq!(item.tenant(&frame), tenant.as_deref().map(str::as_bytes));
+            let read = [
+                Some(u64::from(item.seats)),
+                item.lease_ms.map(u64::from),
+                item.wait_ms.map(u64::from),
+                item.mode.map(u64::from),
+            ];
+            prop_assert_eq!(read, [Some(options[0].unwrap_or(1)), options[1], options[2], options[3]]);
+        }
+        cut_is_malformed(&frame, |cut| decode_acquire(cut, &mut Vec::new()).err());
+
+        let mut given: Vec<ReleaseItem> =
+            ids.iter().map(|id| ReleaseItem::Permit(PermitId(*id))).collect();
+        given.extend(tickets.iter().map(|ticket| ReleaseItem::Ticket(*ticket)));
+        let frame = release_frame(&given);
+        let mut read = Vec::new();
+        prop_assert_eq!(decode_release(&frame, &mut read).map_err(|error| error.code), Ok(9));
+        prop_assert_eq!(read, given);
+        cut_is_malformed(&frame, |cut| decode_release(cut, &mut Vec::new()).err());
+
+        let frame = renew_frame(&ids, lease_ms, flags);
+        let mut read = Vec::new();
+        let head = decode_renew(&frame, &mut read).map_err(|error| error.code).unwrap();
+        prop_assert_eq!((head.id, head.lease_ms, head.flags), (9, lease_ms, flags.unwrap_or(0)));
+        prop_assert_eq!(read, ids.iter().map(|id| PermitId(*id)).collect::<Vec<_>>());
+        cut_is_malformed(&frame, |cut| decode_renew(cut, &mut Vec::new()).err());
+    }
+
+    #[test]
+    fn any_bytes_are_judged_as_frames_about_permits(
+        kind in 10_u8..=12,
+        bytes in proptest::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let mut frame = vec![0x94, kind, 7];
+        frame.extend_from_slice(&bytes);
+        let _ = decode_acquire(&frame, &mut Vec::new());
+        let _ = decode_release(&frame, &mut Vec::new());
+        let _ = decode_renew(&frame, &mut Vec::new());
+    }
 
     #[test]
     fn options_are_read_back(

@@ -379,6 +379,9 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
         InputOp::Forget => fields(entry, &mut set, "forget id tenant"),
         InputOp::Redact => fields(entry, &mut set, "redact id tenant"),
         InputOp::Erase => fields(entry, &mut set, "erase tenant cursor"),
+        InputOp::GateList => fields(entry, &mut set, "gateList resource tenant cursor limit"),
+        InputOp::GateExplain => fields(entry, &mut set, "gateExplain resource tenant"),
+        InputOp::GateTop => fields(entry, &mut set, "gateTop by limit"),
     };
     set("op", name.into());
     meaning

@@ -6,6 +6,7 @@
 // Arguments of exports are owned: that is how Node-API hands them over.
 #![allow(clippy::needless_pass_by_value)]
 
+mod gate;
 mod notify;
 mod shard;
 

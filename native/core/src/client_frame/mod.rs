@@ -1,4 +1,4 @@
-//! Decoders of client frames (kinds 1–7), each written for its one schema.
+//! Decoders of client frames (kinds 1–7 and 10–12), each written for its one schema.
 //!
 //! They borrow from the frame and fill a scratch vector that the caller keeps, so that no message
 //! costs an allocation. Fields and frames may be longer than the schema: what is not known is
@@ -7,6 +7,7 @@
 
 mod decoder;
 mod fault;
+mod gate;
 mod ids;
 mod options;
 mod publish;
@@ -16,6 +17,7 @@ mod subscription;
 use decoder::Decoder;
 
 pub use fault::FrameError;
+pub use gate::{AcquireItem, ReleaseItem, RenewHead, decode_acquire, decode_release, decode_renew};
 pub use ids::{
     RECEIPT_DELIVERED, RECEIPT_FAILED, RECEIPT_UNDELIVERED, Receipt, decode_ids, decode_receipt,
 };
@@ -35,6 +37,9 @@ pub const KIND_SETTLE: u32 = 4;
 pub const KIND_RECEIPT: u32 = 5;
 pub const KIND_CANCEL: u32 = 6;
 pub const KIND_STATUS: u32 = 7;
+pub const KIND_ACQUIRE: u32 = 10;
+pub const KIND_RELEASE: u32 = 11;
+pub const KIND_RENEW: u32 = 12;
 
 /// Kind and request id of any client frame; the rest is not looked at.
 pub fn frame_kind_and_id(frame: &[u8]) -> Result<(u32, u32), FrameError> {

@@ -473,7 +473,7 @@ pub(super) fn optional<'a, T>(
 }
 
 /// A finite number that is not negative.
-fn f64_of(reader: &mut Reader<'_>) -> Result<f64, Code> {
+pub(super) fn f64_of(reader: &mut Reader<'_>) -> Result<f64, Code> {
     match reader.f64_or_int()? {
         #[allow(clippy::cast_precision_loss, reason = "a rate needs no 64 bits")]
         Number::Uint(value) => Ok(value as f64),
@@ -482,7 +482,7 @@ fn f64_of(reader: &mut Reader<'_>) -> Result<f64, Code> {
     }
 }
 
-fn one_of<T: Copy, const COUNT: usize>(
+pub(super) fn one_of<T: Copy, const COUNT: usize>(
     reader: &mut Reader<'_>,
     values: [T; COUNT],
 ) -> Result<T, Code> {

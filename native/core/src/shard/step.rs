@@ -164,6 +164,9 @@ impl Shard {
             | InputOp::Redact
             | InputOp::Erase
             | InputOp::Forget => self.message_entry(entry.op, connection, entry.bytes)?,
+            InputOp::GateList | InputOp::GateExplain | InputOp::GateTop => {
+                return Err(Fatal::State("an operation of the gate".to_owned()));
+            }
         }
         Ok(())
     }
