@@ -22,6 +22,8 @@ export interface Waiter {
 export interface Slot {
   readonly client: Client;
   readonly origin: Origin;
+  /** Requests that its connection has carried: 0 right after connecting. */
+  carried: number;
 }
 
 interface Origin {
@@ -170,7 +172,10 @@ export class SocketPool {
       keepAliveMaxTimeout: LIMITS.outboundIdleMsMax,
       maxHeaderSize: LIMITS.outboundHeadBytes,
     });
-    const slot = { client, origin };
+    const slot: Slot = { client, origin, carried: 0 };
+    client.on('connect', () => {
+      slot.carried = 0;
+    });
     // The peer ended an idle connection, or it was idle for long.
     client.on('disconnect', () => {
       if (this.#idle.delete(slot)) {
