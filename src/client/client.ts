@@ -12,6 +12,8 @@ import { Connection, type ConnectionEvents } from './connection.ts';
 import { Consumer, type Handler } from './consumer.ts';
 import { Emitter } from './emitter.ts';
 import { DAEMON_ERRORS, FairleadClientError } from './error.ts';
+import { Gate, GateBook } from './gate.ts';
+import type { AcquireOptions } from './gate-types.ts';
 import {
   cancelMessages,
   type OpenConnection,
@@ -58,6 +60,7 @@ type State = 'connecting' | 'open' | 'leaving' | 'waiting' | 'closed';
 export class Client extends Emitter<ClientEvents> {
   readonly #options: ConnectOptions;
   readonly #publisher: Publisher;
+  readonly #gate = new GateBook((error) => this.emit('error', error));
   readonly #subscriptions = new Map<number, SubscriptionHandle>();
   readonly #removeAbort: () => void;
   #state: State = 'connecting';
@@ -180,9 +183,15 @@ export class Client extends Emitter<ClientEvents> {
     return this.#subscribe(destination, options, consumer);
   }
 
+  /** Permits of the concurrency gate; `defaults` hold for each ask that does not say otherwise. */
+  gate(defaults: AcquireOptions = {}): Gate {
+    return new Gate(this.#gate, defaults);
+  }
+
   /**
-   * Ends in order: waits for handlers that run, for settlements and for the answers of publishes,
-   * at most `timeoutMs` (default 10 s); then closes. What is left unanswered is refused.
+   * Ends in order: tells holders of permits to stop, waits for them, for handlers that run, for
+   * settlements and for the answers of publishes, at most `timeoutMs` (default 10 s); then closes.
+   * What is left unanswered is refused.
    */
   close(timeoutMs = FINISH_MS): Promise<void> {
     this.#closing ??= this.#closeInOrder(timeoutMs);
@@ -257,6 +266,7 @@ export class Client extends Emitter<ClientEvents> {
       hello: ({ protocol, durability }) => this.#opened(protocol, durability),
       deliver: (subscription, deliveries) =>
         this.#subscriptions.get(subscription)?.core.arrived(deliveries),
+      event: (frame) => this.#gate.event(frame),
       goAway: (reason, retryAfterMs) => void this.#leave(reason, retryAfterMs),
       error: (error) => this.emit('error', error),
       closed: (code, reason) => this.#lost(code, reason),
@@ -269,6 +279,8 @@ export class Client extends Emitter<ClientEvents> {
     this.#state = 'open';
     this.#openedAtMs = Date.now();
     this.emit('connected', { protocol, durability, limits: connection.limits });
+    // First: what is held there would end.
+    this.#gate.attach(connection);
     for (const [number, { core }] of this.#subscriptions) {
       if (core.isClosed) this.#subscriptions.delete(number);
       else core.attach(connection);
@@ -284,6 +296,7 @@ export class Client extends Emitter<ClientEvents> {
     this.#state = 'leaving';
     this.#retryAfterMs = retryAfterMs;
     this.#publisher.detach();
+    this.#gate.leave();
     this.emit('goAway', { reason, retryAfterMs });
     await this.#finished(connection, Date.now() + FINISH_MS);
     connection.close(CLOSE_NORMAL, 'go away');
@@ -293,6 +306,7 @@ export class Client extends Emitter<ClientEvents> {
   async #finished(connection: Connection, untilMs: number): Promise<void> {
     const busy = (): boolean =>
       connection.unanswered > 0 ||
+      !this.#gate.keeper.releases.isIdle ||
       [...this.#subscriptions.values()].some(({ core }) => core.unsettled > 0);
     for (;;) {
       for (const { core } of this.#subscriptions.values()) core.flush();
@@ -307,6 +321,7 @@ export class Client extends Emitter<ClientEvents> {
     this.#openedAtMs = undefined;
     this.#connection = undefined;
     this.#publisher.detach();
+    this.#gate.detach();
     for (const { core } of this.#subscriptions.values()) core.detach();
     if (this.#isEnded()) return;
     // A function may give a fresh token in place of one that expired while it was used.
@@ -338,7 +353,8 @@ export class Client extends Emitter<ClientEvents> {
       timer = setTimeout(resolve, timeoutMs);
     });
     const stops = [...this.#subscriptions.values()].map((handle) => handle.close());
-    await Promise.race([Promise.all([...stops, this.#publisher.idle()]), late]);
+    stops.push(this.#gate.close(new FairleadClientError('clientClosed')), this.#publisher.idle());
+    await Promise.race([Promise.all(stops), late]);
     clearTimeout(timer);
     const connection = this.#connection;
     if (connection !== undefined) await this.#finished(connection, untilMs);
@@ -353,6 +369,7 @@ export class Client extends Emitter<ClientEvents> {
     clearTimeout(this.#timer);
     this.#removeAbort();
     this.#publisher.fail(error);
+    this.#gate.fail(error);
     for (const handle of this.#subscriptions.values()) handle.core.close(error);
     this.#connection?.close(CLOSE_NORMAL, '');
     if (error.error !== 'clientClosed') this.emit('error', error);

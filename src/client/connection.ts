@@ -8,6 +8,7 @@ import {
   type DaemonFrame,
   type Delivery,
   decodeDaemonFrame,
+  type EventFrame,
   encodeStatus,
   type HelloFrame,
   type OkFrame,
@@ -26,6 +27,8 @@ export interface Reply {
 export interface ConnectionEvents {
   hello(frame: HelloFrame): void;
   deliver(subscription: number, deliveries: readonly Delivery[]): void;
+  /** May throw when it cannot be read. */
+  event(frame: EventFrame): void;
   goAway(reason: string, retryAfterMs: number): void;
   /** An error that answers no request. */
   error(error: FairleadClientError): void;
@@ -146,6 +149,9 @@ export class Connection {
       case 'deliver':
         this.#events.deliver(frame.subscription, frame.deliveries);
         break;
+      case 'event':
+        this.#told(frame);
+        break;
       case 'goAway':
         this.#events.goAway(frame.reason, frame.retryAfterMs);
         break;
@@ -164,6 +170,14 @@ export class Connection {
       reply?.ok(frame);
     } catch (cause) {
       reply?.failed(new FairleadClientError('badFrame', undefined, { maybeAccepted: true }));
+      this.#bad(cause);
+    }
+  }
+
+  #told(frame: EventFrame): void {
+    try {
+      this.#events.event(frame);
+    } catch (cause) {
       this.#bad(cause);
     }
   }

@@ -16,6 +16,7 @@ export const LOCAL_ERRORS: Readonly<Record<string, LocalError>> = {
   connectTimeout: { retryable: true, sentence: 'The daemon did not answer in time.' },
   badFrame: { retryable: true, sentence: 'The daemon sent bytes that are no frame.' },
   handlerFailed: { retryable: true, sentence: 'A handler of deliveries threw an error.' },
+  leaseOver: { retryable: true, sentence: 'The lease of the permit was not prolonged in time.' },
   noWebSocket: {
     retryable: false,
     sentence: 'There is no WebSocket here: pass one as the option WebSocket, or install ws.',
@@ -106,6 +107,7 @@ export const DAEMON_ERRORS: Readonly<Record<number, readonly [name: string, retr
     4012: ['upstreamTimeout', true],
     4013: ['upgradeRefused', false],
     4014: ['badProxyRequest', false],
+    4015: ['headTooLarge', false],
     9001: ['internal', true],
     9002: ['notReady', true],
   };
@@ -159,5 +161,29 @@ export class FairleadClientError extends Error {
       ...fields,
       code,
     });
+  }
+}
+
+export interface ImpededFields extends ClientErrorFields {
+  readonly used?: number | undefined;
+  readonly limit?: number | undefined;
+  readonly estimateMs?: number | undefined;
+}
+
+/** What `acquire` fails with when the gate did not let it pass; it was not passed on, so it may be tried again. */
+export class ImpededError extends FairleadClientError {
+  /** Seats in use of the tenant at the resource. */
+  readonly used: number | undefined;
+  /** Undefined: not told, or the tenant has no limit of its own there. */
+  readonly limit: number | undefined;
+  /** How long it would have waited. */
+  readonly estimateMs: number | undefined;
+
+  constructor(code: number, fields: ImpededFields = {}) {
+    const [name, retryable] = DAEMON_ERRORS[code] ?? ['internal', false];
+    super(name, `It may not pass: ${name}.`, { retryable, ...fields, code });
+    this.used = fields.used;
+    this.limit = fields.limit;
+    this.estimateMs = fields.estimateMs;
   }
 }

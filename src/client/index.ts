@@ -1,4 +1,4 @@
-// `fairlead/client`: publish to and consume from a Fairlead daemon, in Node and in browsers.
+// `fairlead/client`: publish to and consume from a Fairlead daemon, and pass its gate, in Node and in browsers.
 import { Client } from './client.ts';
 import type { ConnectOptions } from './types.ts';
 
@@ -19,8 +19,11 @@ export { type BatchHandler, DeliveryBatch } from './batch-consumer.ts';
 export { Client } from './client.ts';
 export type { Handler, HandlerResult } from './consumer.ts';
 export { Delivery } from './delivery.ts';
-export { FairleadClientError } from './error.ts';
+export { FairleadClientError, ImpededError } from './error.ts';
+export { Gate, type Guarded } from './gate.ts';
+export type * from './gate-types.ts';
 export { idText } from './message-id.ts';
+export { Permit } from './permit.ts';
 export type { WebSocketConstructor, WebSocketLike } from './socket.ts';
 export type { SubscribeOptions, Subscription } from './subscription-handle.ts';
 export type * from './types.ts';

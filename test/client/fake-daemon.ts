@@ -23,6 +23,8 @@ export class FakeLink {
   readonly socket: WebSocket;
   readonly authorization: string | undefined;
   readonly url: string;
+  /** Kinds of the frames that came, in order. */
+  readonly kinds: number[] = [];
 
   constructor(socket: WebSocket, authorization: string | undefined, url: string) {
     this.socket = socket;
@@ -40,6 +42,10 @@ export class FakeLink {
 
   error(id: number, code: number, message: string, details?: Record<string, unknown>): void {
     this.socket.send(encodeError({ id, code, message, details }));
+  }
+
+  event(topic: string, ...fields: unknown[]): void {
+    this.socket.send(pack([KIND.event, 0, topic, ...fields]));
   }
 
   goAway(reason: string, retryAfterMs: number): void {
@@ -136,6 +142,7 @@ export class FakeDaemon {
     this.#links.push(link);
     socket.on('message', (data: Buffer) => {
       const [kind, id, ...fields] = unpack(data) as [number, number, ...unknown[]];
+      link.kinds.push(kind);
       this.#frames.push({ kind, id, fields, link });
       for (const watcher of this.#watchers.splice(0)) watcher();
     });
