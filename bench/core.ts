@@ -5,17 +5,21 @@ import { join } from 'node:path';
 import { type CoreResult, coreRow, pickRatio } from './criterion.ts';
 
 const native = join(import.meta.dirname, '..', 'native');
-const results = join(native, 'target', 'criterion');
+const results = join(process.env.CARGO_TARGET_DIR ?? join(native, 'target'), 'criterion');
 
 export interface CoreOptions {
   readonly quick: boolean;
+  /** A regular expression. */
   readonly filter?: string | undefined;
+  /** One file of native/core/benches; undefined: all. */
+  readonly bench?: string | undefined;
 }
 
-export function measureCore({ quick, filter }: CoreOptions): CoreResult[] {
+export function measureCore({ quick, filter, bench }: CoreOptions): CoreResult[] {
   // Estimates of an earlier run would be taken for those of this one.
   rmSync(results, { recursive: true, force: true });
-  const args = ['bench', '--package', 'fairlead-core', '--benches', '--'];
+  const which = bench === undefined ? ['--benches'] : ['--bench', bench];
+  const args = ['bench', '--package', 'fairlead-core', ...which, '--'];
   if (quick) args.push('--quick');
   if (filter !== undefined) args.push(filter);
   const stdio: ['ignore', 'ignore', 'inherit'] = ['ignore', 'ignore', 'inherit'];

@@ -121,6 +121,11 @@ export class DaemonProcess {
     }
   }
 
+  /** Totals of the gate. */
+  async gate(): Promise<GateTotals> {
+    return (await this.#request('/v1/gate', {})) as GateTotals;
+  }
+
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
   }
@@ -150,6 +155,14 @@ export interface ShardSums {
   readonly inFlight: number;
   /** Mean time of a flush since the start; null before the first. */
   readonly flushMs: number | null;
+}
+
+export interface GateTotals {
+  /** That are out, with a lease. */
+  readonly permits: number;
+  /** Of the daemon's own REST interface and its proxy. */
+  readonly localPermits: number;
+  readonly waiting: number;
 }
 
 interface Ready {

@@ -1,7 +1,15 @@
 /** Arguments of `npm run bench`. */
 import { parseArgs } from 'node:util';
 
-export const SCOPES = ['core', 'generator', 'dispatch', 'restart', 'life', 'gateways'] as const;
+export const SCOPES = [
+  'core',
+  'generator',
+  'dispatch',
+  'restart',
+  'life',
+  'gateways',
+  'gate',
+] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface BenchOptions {
@@ -20,7 +28,7 @@ export interface BenchOptions {
 
 export const USAGE = `usage: npm run bench -- [options]
 
-  --scope SCOPE      core, generator, dispatch, restart, life, gateways or all (default: all)
+  --scope SCOPE      core, generator, dispatch, restart, life, gateways, gate or all (default: all)
   --filter TEXT      only rows whose name contains TEXT, for example flushed/160B/100
   --json             one JSON object a row, a line each
   --quick            few rows, one short round: shows that it works, measures little

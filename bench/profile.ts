@@ -1,6 +1,6 @@
 /**
  * `node scripts/ts.mjs bench/profile.ts [--row NAME] [--seconds N] [--messages N] [--perf]`: where
- * the daemon's time goes while a row of dispatch or of the gateways runs. Without `--perf` V8's sampling profiler looks at the main
+ * the daemon's time goes while a row of dispatch, the gateways or the gate runs. Without `--perf` V8's sampling profiler looks at the main
  * thread and at the shards' workers: functions of JavaScript, and native calls as one each. With
  * `--perf` Linux's profiler looks at all threads: Rust, LMDB, network library and kernel by name.
  */
@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { type CpuProfile, selfTimes } from './cpu-profile.ts';
 import { measureRow, type Observer } from './dispatch.ts';
 import { dispatchRows } from './dispatch-rows.ts';
+import { OBSERVED_GATE_ROWS } from './gate/rows.ts';
 import { OBSERVED_ROWS } from './gateways/observe.ts';
 import { InspectorClient } from './inspector.ts';
 import { formatRow } from './report.ts';
@@ -36,7 +37,10 @@ const measureMs = 1000 * Number(values.seconds);
 const pace = { rounds: 1, warmUpMs: 1000, measureMs, generators: 1 };
 const observer = values.perf ? perfObserver() : inspectorObserver(await freePort());
 const gatewayRow = OBSERVED_ROWS.get(values.row);
-if (gatewayRow === undefined) {
+const gateRow = OBSERVED_GATE_ROWS.get(values.row);
+if (gateRow !== undefined) {
+  console.log(`\n${values.row} ${await gateRow(pace, observer)}/s`);
+} else if (gatewayRow === undefined) {
   const row = dispatchRows({ quick: false }).find(({ name }) => name === values.row);
   if (row === undefined) throw new Error(`there is no row ${values.row}`);
   for await (const result of measureRow(row, pace, observer)) console.log(formatRow(result));

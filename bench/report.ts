@@ -1,6 +1,8 @@
 /** Rows as text for people; `--json` prints them as they are. */
 import type { CoreResult } from './criterion.ts';
 import type { DispatchResult } from './dispatch.ts';
+import { gateFactsOf } from './gate/report.ts';
+import type { GateResult } from './gate/rows.ts';
 import { gatewayFactsOf } from './gateways/report.ts';
 import type { GatewayResult } from './gateways/rows.ts';
 import type { GeneratorResult } from './generator-cost.ts';
@@ -16,7 +18,8 @@ export type Row =
   | GeneratorResult
   | RestartResult
   | LifeResult
-  | GatewayResult;
+  | GatewayResult
+  | GateResult;
 
 const NAME_WIDTH = 34;
 const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 21 });
@@ -71,6 +74,8 @@ function factsOf(row: Row): string[] {
       return lifeFactsOf(row);
     case 'gateways':
       return gatewayFactsOf(row);
+    case 'gate':
+      return gateFactsOf(row);
   }
 }
 

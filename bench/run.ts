@@ -2,6 +2,7 @@
 import { measureCore } from './core.ts';
 import { measureRow, type Pace } from './dispatch.ts';
 import { dispatchRows } from './dispatch-rows.ts';
+import { measureGate } from './gate/rows.ts';
 import { measureGateways } from './gateways/rows.ts';
 import { measureGenerator } from './generator-cost.ts';
 import { hostRow } from './host.ts';
@@ -33,6 +34,9 @@ async function* rowsOf(scope: Scope, options: BenchOptions): AsyncGenerator<Row,
       return;
     case 'gateways':
       yield* measureGateways({ quick, messages: options.messages, rounds, filter });
+      return;
+    case 'gate':
+      yield* measureGate({ quick, pace, filter });
       return;
   }
 }

@@ -1,7 +1,7 @@
 /** Processes of the bench that answer their parent's questions, one program each. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** What a child can be asked: arguments and answers are copied between the processes. */
@@ -30,11 +30,11 @@ export class Child<Q extends Questions> {
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
 
-  /** @param program a file in bench/gateways/load */
+  /** @param program a file in bench/gateways/load, or an absolute path */
   constructor(program: string, nodeArgs: readonly string[] = []) {
     const hook = pathToFileURL(join(import.meta.dirname, '../../scripts/ts-hook.mjs')).href;
-    const file = join(import.meta.dirname, 'load', program);
-    this.#program = program;
+    const file = resolve(import.meta.dirname, 'load', program);
+    this.#program = basename(program);
     this.#process = spawn(process.execPath, ['--import', hook, ...nodeArgs, file], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       serialization: 'advanced',

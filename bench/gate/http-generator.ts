@@ -1,0 +1,83 @@
+/** A closed loop of requests by a generator that others know: wrk, or autocannon where it is not installed. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+
+export interface ClosedLoop {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly connections: number;
+  readonly ms: number;
+}
+
+export interface ClosedLoopResult {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export type HttpGenerator = 'wrk' | 'autocannon';
+
+export function httpGenerator(): HttpGenerator {
+  return spawnSync('wrk', ['--version']).error === undefined ? 'wrk' : 'autocannon';
+}
+
+/** @throws Error when a request failed or was not answered with 2xx */
+export async function closedLoop(by: HttpGenerator, loop: ClosedLoop): Promise<ClosedLoopResult> {
+  const { url, connections } = loop;
+  const seconds = String(Math.max(1, Math.round(loop.ms / 1000)));
+  const headers = Object.entries(loop.headers).map(([name, value]) => `${name}: ${value}`);
+  if (by === 'wrk') {
+    const fields = headers.flatMap((header) => ['-H', header]);
+    const shape = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`];
+    return parseWrk(await output('wrk', [...shape, '--latency', ...fields, url]));
+  }
+  const fields = headers.flatMap((header) => ['-H', header]);
+  const program = createRequire(import.meta.url).resolve('autocannon/autocannon.js');
+  const shape = ['-c', String(connections), '-d', seconds, '--json', '--no-progress'];
+  return parseAutocannon(await output(process.execPath, [program, ...shape, ...fields, url]));
+}
+
+export function parseWrk(text: string): ClosedLoopResult {
+  const fault = /Non-2xx[^\n]*|Socket errors[^\n]*/.exec(text)?.[0];
+  if (fault !== undefined) throw new Error(`wrk: ${fault}`);
+  const [, requests, time, unit] = /(\d+) requests in ([\d.]+)(ms|s|m)/.exec(text) ?? [];
+  if (requests === undefined) throw new Error(`wrk said ${JSON.stringify(text.slice(0, 300))}`);
+  const percentile = (percent: string): number => {
+    const [, value, of] = new RegExp(`^ *${percent}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(text) ?? [];
+    return Number(value) * (of === 'us' ? 0.001 : of === 'ms' ? 1 : 1000);
+  };
+  const scale = unit === 'ms' ? 0.001 : unit === 'm' ? 60 : 1;
+  return {
+    requests: Number(requests),
+    seconds: Number(time) * scale,
+    p50Ms: percentile('50'),
+    p99Ms: percentile('99'),
+  };
+}
+
+export function parseAutocannon(text: string): ClosedLoopResult {
+  const { errors, non2xx, requests, duration, latency } = JSON.parse(text) as {
+    readonly errors: number;
+    readonly non2xx: number;
+    readonly duration: number;
+    readonly requests: { readonly total: number };
+    readonly latency: { readonly p50: number; readonly p99: number };
+  };
+  if (errors + non2xx > 0) throw new Error(`autocannon: ${errors} errors, ${non2xx} not 2xx`);
+  return { requests: requests.total, seconds: duration, p50Ms: latency.p50, p99Ms: latency.p99 };
+}
+
+async function output(program: string, args: readonly string[]): Promise<string> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const parts: Buffer[] = [];
+  let said = '';
+  child.stdout.on('data', (part: Buffer) => parts.push(part));
+  child.stderr.on('data', (part: Buffer) => {
+    said += part.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  if (code !== 0) throw new Error(`${program} ended with ${code}: ${said}`);
+  return Buffer.concat(parts).toString();
+}
