@@ -1,0 +1,33 @@
+// Things taken away turn their run red: the observer sees what it is there for. Those that need a kill
+// take a minute each: `npm run test:gate -- --without holder-stop`, `--without recovery`.
+import t from 'tap';
+import { changedBuild } from '../crash/changed-build.ts';
+import { killRun } from './kill-run.ts';
+import { mixRun } from './mix-run.ts';
+import { MUTATIONS, type Mutation } from './mutations.ts';
+
+t.setTimeout(170_000);
+const SEED = 20_261_122;
+
+async function runWithout({ run, plan = {}, hiddenLimits = false, changes }: Mutation) {
+  const changed = changes === undefined ? undefined : changedBuild(changes);
+  const common = { seed: SEED, plan, build: changed?.path };
+  try {
+    if (run !== 'mix') return await killRun({ ...common, kills: 1, durability: run });
+    const crowded = { ...common, plan: { lanes: 40, ...plan } };
+    return await mixRun({ ...crowded, operations: 4000, clients: 24, processes: 2, hiddenLimits });
+  } finally {
+    changed?.remove();
+  }
+}
+
+for (const [name, mutation] of Object.entries(MUTATIONS)) {
+  if (mutation.run !== 'mix') continue;
+  t.test(`without ${name}`, async (t) => {
+    const { faults, ...figures } = await runWithout(mutation);
+    t.comment(JSON.stringify(figures));
+    t.ok(figures.over > 0, `${figures.over} came where all seats were taken`);
+    t.ok(faults.length > 0);
+    t.notOk(figures.passed);
+  });
+}

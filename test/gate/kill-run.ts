@@ -1,0 +1,187 @@
+/**
+ * kill -9 with thousands of permits out, again and again. At each kill some clients are cut off for
+ * good: their holders go on until they are told that their lease ends, and the next daemon may not
+ * give their seats away before. The others claim what they hold.
+ *
+ * `strict`: no holder that comes back loses its permit. `relaxed`: some may, for what was not written;
+ * so nobody gets a new permit until the longest lease from before is over.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GateDaemon, Limits } from './gate-daemon.ts';
+import { Holders } from './holder-process.ts';
+import { type Watched, watch } from './observer.ts';
+import { nowNs, type Sighting, sightings } from './sightings.ts';
+import { capsOf, KEYS, keyName, type Plan, RESOURCES, type Totals } from './traffic.ts';
+
+export interface KillOptions {
+  readonly kills: number;
+  readonly durability: 'strict' | 'relaxed';
+  readonly seed: number;
+  readonly plan?: Partial<Plan>;
+  readonly build?: string | undefined;
+}
+
+export interface KillResult extends Totals, Omit<Watched, 'faults' | 'left'> {
+  readonly durability: string;
+  readonly kills: number;
+  /** Permits out at each kill, the fewest of all. */
+  readonly heldAtKillMin: number;
+  readonly claimed: number;
+  readonly expired: number;
+  /** From a kill to the first permit that the next start gave, the shortest of all. */
+  readonly closedMsMin: number;
+  readonly restartMsMax: number;
+  readonly permitsLeft: number;
+  readonly seatsLeftOutside: number;
+  readonly seconds: number;
+  readonly passed: boolean;
+  readonly faults: readonly string[];
+}
+
+const LEASE_MS = 10_000;
+const LIMIT = 130;
+const HELD_MIN = 1000;
+const LOADED_MS = 2500;
+/** From a kill to the next: leases of those that were cut are over. */
+const AFTER_MS = LEASE_MS + 1500;
+const CUT_SHARE = 0.4;
+const EMPTY_TIMEOUT_MS = LEASE_MS + 10_000;
+const DONE_TIMEOUT_MS = 60_000;
+/** A renewal that was on its way at the kill; the longest lease may have begun so long before. */
+const RENEWED_BEFORE_MS = LEASE_MS / 2;
+
+const PLAN: Plan = {
+  ...{ clients: 16, lanes: 100, operations: 0, keys: KEYS, leaseMs: LEASE_MS },
+  ...{ holdMsMax: 3000, longShare: 0.15, longMs: 14_000, abortShare: 0.01, forgetShare: 0 },
+  ...{ faultEveryMs: 0, pauseMsMax: 1500, goOn: false, releaseFirst: false },
+};
+const PROCESSES = 4;
+
+export async function killRun(options: KillOptions): Promise<KillResult> {
+  const { durability, seed, build } = options;
+  const gate = new GateDaemon([`gate.durability=${durability}`], build);
+  const plan = { ...PLAN, ...options.plan };
+  const holders = new Holders(gate.folder, { processes: PROCESSES, seed, plan });
+  try {
+    return await new KillRun(options, gate, holders).run();
+  } finally {
+    holders.kill();
+    await gate.end();
+  }
+}
+
+class KillRun {
+  readonly #options: KillOptions;
+  readonly #gate: GateDaemon;
+  readonly #holders: Holders;
+  readonly #limits: Limits;
+  readonly #killedNs: number[] = [];
+  readonly #readyNs: number[] = [];
+  readonly #heldAtKill: number[] = [];
+  readonly #startsMs: number[] = [];
+  #claimed = 0;
+  #expired = 0;
+
+  constructor(options: KillOptions, gate: GateDaemon, holders: Holders) {
+    this.#options = options;
+    this.#gate = gate;
+    this.#holders = holders;
+    this.#limits = new Limits(gate);
+  }
+
+  async run(): Promise<KillResult> {
+    const startMs = performance.now();
+    const daemon = await this.#gate.start();
+    await this.#configure();
+    await this.#holders.connect(daemon);
+    this.#holders.tell({ do: 'start' });
+    for (let kill = 0; kill < this.#options.kills; kill += 1) {
+      await sleep(LOADED_MS);
+      await this.#kill();
+    }
+    this.#holders.tell({ do: 'stop' });
+    const totals = await this.#holders.done(DONE_TIMEOUT_MS);
+    const left = await this.#gate.untilEmpty(EMPTY_TIMEOUT_MS);
+    await this.#count();
+    return this.#figures(totals, left.permits + left.seats + left.waiting, startMs);
+  }
+
+  async #configure(): Promise<void> {
+    for (const resource of RESOURCES) {
+      await this.#gate.now.put(`resources/${resource}`, { leaseMs: LEASE_MS });
+    }
+    for (let key = 0; key < KEYS; key += 1) {
+      const { resource, tenant } = keyName(key);
+      const path = `policies/${resource}/${tenant}`;
+      await this.#limits.put(`${resource}/${tenant}`, LIMIT, { path, field: 'limit' });
+    }
+  }
+
+  async #kill(): Promise<void> {
+    this.#heldAtKill.push((await this.#gate.totals()).permits);
+    await this.#count();
+    this.#holders.tell({ do: 'cut', share: CUT_SHARE });
+    // Those that were cut have to know it before they would connect again.
+    await this.#holders.figures();
+    await this.#gate.now.kill();
+    this.#killedNs.push(nowNs());
+    const { startMs, url, token } = await this.#gate.start();
+    this.#readyNs.push(nowNs());
+    this.#startsMs.push(startMs);
+    this.#holders.tell({ do: 'connect', url, token });
+    await sleep(AFTER_MS);
+    this.#holders.tell({ do: 'mend' });
+  }
+
+  /** The daemon's counters begin anew with each start. */
+  async #count(): Promise<void> {
+    const { claimed, expired } = await this.#gate.totals();
+    this.#claimed += claimed;
+    this.#expired += expired;
+  }
+
+  #figures(totals: Totals, permitsLeft: number, startMs: number): KillResult {
+    const { durability, kills } = this.#options;
+    const caps = {
+      of: (key: number) => capsOf(key).slice(0, 1),
+      histories: this.#limits.histories,
+    };
+    const firstNs = this.#killedNs.map(() => Number.POSITIVE_INFINITY);
+    const all = this.#noteFirst(sightings(this.#holders.logs), firstNs);
+    const { faults, left: seatsLeftOutside, ...seen } = watch(all, caps);
+    const closedMs = firstNs.map((timeNs, at) => (timeNs - (this.#killedNs[at] ?? 0)) / 1e6);
+    const closedMsMin = Math.round(Math.min(...closedMs));
+    const heldAtKillMin = Math.min(...this.#heldAtKill);
+    const isClosed = durability === 'strict' || closedMsMin >= LEASE_MS - RENEWED_BEFORE_MS;
+    const isKept = durability === 'relaxed' || totals.lost === 0;
+    return {
+      ...{ durability, kills, heldAtKillMin, ...totals, ...seen },
+      ...{ claimed: this.#claimed, expired: this.#expired, closedMsMin },
+      restartMsMax: Math.round(Math.max(...this.#startsMs)),
+      ...{ permitsLeft, seatsLeftOutside },
+      seconds: Number(((performance.now() - startMs) / 1000).toFixed(1)),
+      passed:
+        seen.over === 0 &&
+        seen.full > 0 &&
+        permitsLeft === 0 &&
+        seatsLeftOutside === 0 &&
+        heldAtKillMin >= HELD_MIN &&
+        this.#claimed > 0 &&
+        isClosed &&
+        isKept,
+      faults,
+    };
+  }
+
+  /** The first who came after each restart. */
+  *#noteFirst(all: Iterable<Sighting>, firstNs: number[]): Generator<Sighting> {
+    for (const sighting of all) {
+      const { timeNs, seats } = sighting;
+      this.#readyNs.forEach((readyNs, at) => {
+        const isFirst = seats > 0 && timeNs > readyNs && timeNs < (firstNs[at] ?? 0);
+        if (isFirst) firstNs[at] = timeNs;
+      });
+      yield sighting;
+    }
+  }
+}
