@@ -1,8 +1,8 @@
 // The answer of /v1/status.
 import type { Config } from './config/index.ts';
+import { FLUSH_BOUNDS_SECONDS, type FlushSnapshot } from './exchange/flush-histogram.ts';
 import { isNative } from './ingress/library.ts';
 import type { Ingress } from './ingress/server.ts';
-import { FLUSH_BOUNDS_SECONDS, type FlushSnapshot } from './shard/flush-histogram.ts';
 import type { ShardPort } from './shard/shard-port.ts';
 
 export interface StatusParts {

@@ -1,38 +1,43 @@
 /**
  * The composition root: builds the parts, joins them, and knows in which order they start and end.
  *
- * Start: data directory → entities → outbox, callbacks → shards with their recovery → ingress → gateways → ready.
- * Stop: not ready → no new connections → clients told to go → shards pick no more → gateways give
- * back what waits → wait for what is in flight, up to the deadline → gateways and sockets closed →
- * shards flushed and closed → callbacks, outbox → entities → lock.
+ * Start: data directory → entities → outbox, callbacks → shards and gate with their recovery → ingress →
+ * gateways → ready.
+ * Stop: not ready → no new connections → clients told to go → shards pick no more, the gate gives no more
+ * permits → gateways give back what waits → wait for what is in flight, up to the deadline → gateways and
+ * sockets closed → gate, then shards flushed and closed → callbacks, outbox → entities → lock.
  */
 import { availableParallelism } from 'node:os';
 import { ProcessClock } from './base/clock.ts';
 import type { Logger } from './base/logger.ts';
 import { webhookSecret } from './base/webhook-secret.ts';
 import type { Callbacks } from './callbacks/callbacks.ts';
-import { type Config, ConfigError, readAuthKeys, Secrets, shardsDefault } from './config/index.ts';
+import { type Config, Secrets, shardsDefault } from './config/index.ts';
 import { accountForm } from './daemon-accounts.ts';
+import { authenticatorOf, urlOf } from './daemon-address.ts';
+import { openEntityTable } from './daemon-entities.ts';
+import { joinGate, turnstileOf } from './daemon-gate.ts';
 import { type GatewayParts, type Gateways, gatewayCheck, joinGateways } from './daemon-gateways.ts';
+import { gateMetricsOf, meterOf } from './daemon-meters.ts';
 import { type JoinedOutbound, joinOutbound, type OutboundParts } from './daemon-outbound.ts';
+import { type JoinedProxy, joinProxy } from './daemon-proxy.ts';
 import { daemonStatus } from './daemon-status.ts';
 import { EntityService } from './dispatch/entity-service.ts';
 import type { EntityTable } from './dispatch/ports.ts';
 import { restRoutes } from './dispatch/rest-routes.ts';
 import { encodeConfiguration, shardPortsOf } from './dispatch/shard-requests.ts';
-import { FairleadError } from './errors.ts';
-import { Authenticator } from './ingress/auth.ts';
+import type { FrameSink } from './exchange/frame-sink.ts';
+import { gateRoutes } from './gate/gate-routes.ts';
+import type { GateService } from './gate/gate-service.ts';
 import { Metrics } from './ingress/metrics.ts';
 import { Ingress } from './ingress/server.ts';
 import { native } from './native.ts';
 import { encodeStats, INPUT_OP } from './protocol/exchange.ts';
 import { withOpenApi } from './rest/openapi.ts';
-import { FLUSH_BOUNDS_SECONDS } from './shard/flush-histogram.ts';
 import { ShardPool } from './shard/shard-pool.ts';
 import type { ShardPort } from './shard/shard-port.ts';
 import { DataDirectory } from './store/data-directory.ts';
 import { DiskSpace } from './store/disk-space.ts';
-import { EntityStore } from './store/entity-store.ts';
 
 /** Exit code of every crash-only ending (EX_SOFTWARE). */
 const CRASH_EXIT_CODE = 70;
@@ -56,6 +61,8 @@ export interface StartedDaemon {
   /** `http://127.0.0.1:PORT`, with https under TLS. */
   readonly url: string;
   readonly port: number;
+  /** Of the proxy's listener; undefined where no route is configured. */
+  readonly proxyPort: number | undefined;
   readonly dataDir: string;
   /** Resolves when every shard has done an exchange. */
   checkShards(): Promise<void>;
@@ -88,6 +95,8 @@ class Daemon implements StartedDaemon {
   #pool: ShardPool | undefined;
   #ingress: Ingress | undefined;
   #gateways: Gateways | undefined;
+  #gate: GateService | undefined;
+  #proxy: JoinedProxy | undefined;
   #outgoing: JoinedOutbound | undefined;
   #stopped: Promise<void> | undefined;
   #checking: Promise<void> | undefined;
@@ -111,6 +120,10 @@ class Daemon implements StartedDaemon {
     return this.#ingress?.port ?? 0;
   }
 
+  get proxyPort(): number | undefined {
+    return this.#proxy?.port;
+  }
+
   get dataDir(): string {
     return this.#options.config.dataDir;
   }
@@ -124,7 +137,9 @@ class Daemon implements StartedDaemon {
     const { autoCreateDestinations } = config.dispatch;
     const secrets = new Secrets({ dir: config.secrets.dir ?? env.CREDENTIALS_DIRECTORY, env });
     const checkGateway = gatewayCheck(secrets);
-    const entities = EntityService.open({ table, shards, autoCreateDestinations, checkGateway });
+    const resourceInUse = async (name: string) => (await this.#gate?.inUse(name)) ?? false;
+    const checks = { checkGateway, resourceInUse };
+    const entities = EntityService.open({ table, shards, autoCreateDestinations, ...checks });
     const secretOf = (tenant: string, version: number) =>
       webhookSecret(directory.hashKey, tenant, version);
     const clock = ProcessClock.start();
@@ -142,6 +157,8 @@ class Daemon implements StartedDaemon {
       clock,
       callbacks: outgoing.callbacks,
     });
+    const gate = await this.#openGate(directory, entities, clock);
+    this.#gate = gate;
     const status = () =>
       daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
     const { hashKey } = directory;
@@ -152,6 +169,7 @@ class Daemon implements StartedDaemon {
       ...restRoutes({ entities, table, shards, status, secretOf, late }),
       ...gateways.routes,
       ...outgoing.outbound.routes,
+      ...gateRoutes(gate),
     ];
     const form = accountForm({ entities, shards, hashKey, logger, late });
     this.#ingress = await this.#openIngress({
@@ -160,7 +178,11 @@ class Daemon implements StartedDaemon {
       routes: [...withOpenApi(rest, version), ...form.routes],
       errorForms: [form.errorForm],
       inbound: gateways.inboundFrames,
+      gate,
+      turnstile: turnstileOf(gate),
     });
+    this.#proxy = await joinProxy({ config, gate, tokens: auth, secrets, logger });
+    this.#closers.push(() => this.#proxy?.close());
     // They use shards and connections to the end, so they are closed before them.
     this.#closers.push(() => gateways.close());
     await this.#watchDisk(this.#pool);
@@ -202,7 +224,9 @@ class Daemon implements StartedDaemon {
     const endMs = performance.now() + config.shutdown.deadlineMs;
     this.#ingress?.stopAccepting();
     this.#ingress?.goAway('the daemon is stopping', RETRY_AFTER_MS);
-    await Promise.all(this.#ports.map((port) => port.request(INPUT_OP.drain, new Uint8Array())));
+    const drained = this.#ports.map((port) => port.request(INPUT_OP.drain, new Uint8Array()));
+    const proxied = this.#proxy?.drain(endMs - performance.now());
+    await Promise.all([...drained, this.#gate?.drain()]);
     this.#gateways?.service.giveBack();
     const inFlight = (): number =>
       this.#ports.reduce((sum, { counters }) => sum + counters.inFlight, 0);
@@ -210,6 +234,7 @@ class Daemon implements StartedDaemon {
       await new Promise((resolve) => setTimeout(resolve, IN_FLIGHT_POLL_MS));
     }
     if (inFlight() > 0) logger.warn({ inFlight: inFlight() }, 'stopping with work in flight');
+    await proxied;
     await this.#ingress?.closeAll(Math.max(CLOSE_MS_MIN, endMs - performance.now()));
   }
 
@@ -228,26 +253,13 @@ class Daemon implements StartedDaemon {
     return directory;
   }
 
-  /** A write that fails leaves memory and disk apart: only a restart brings them together. */
   #openEntities({ mainPath }: DataDirectory): EntityTable {
-    const store = EntityStore.open(mainPath, this.#options.config.durability);
-    this.#closers.push(() => store.close());
-    const guard = async <T>(write: () => Promise<T>): Promise<T> => {
-      // A kept-alive connection may still bring a request while everything closes.
-      if (this.#stopped !== undefined) throw new FairleadError('goingAway');
-      try {
-        return await write();
-      } catch (error) {
-        if (!(error instanceof FairleadError)) this.#onFatal(error as Error);
-        throw error;
-      }
-    };
-    return {
-      list: (kind) => store.list(kind),
-      put: (kind, name, value, record) => guard(() => store.put(kind, name, value, record)),
-      remove: (kind, name, record) => guard(() => store.remove(kind, name, record)),
-      changes: (below) => store.changes(below),
-    };
+    const { durability } = this.#options.config;
+    const isStopping = () => this.#stopped !== undefined;
+    const onFatal = this.#onFatal;
+    const { table, close } = openEntityTable({ path: mainPath, durability, isStopping, onFatal });
+    this.#closers.push(close);
+    return table;
   }
 
   /** Closed after the shards: what they still tell is taken. */
@@ -284,6 +296,30 @@ class Daemon implements StartedDaemon {
     });
   }
 
+  async #openGate(
+    { gatePath: path, hashKey }: DataDirectory,
+    entities: EntityService,
+    clock: ProcessClock,
+  ): Promise<GateService> {
+    const { config, logger } = this.#options;
+    const sink = this.#frameSink();
+    const onFatal = this.#onFatal;
+    const gate = await joinGate({ config, path, hashKey, entities, clock, sink, logger, onFatal });
+    this.#closers.push(() => gate.close());
+    return gate;
+  }
+
+  /** No frame comes before the ingress is there, so none is lost. */
+  #frameSink(): FrameSink {
+    const connections = () => this.#ingress?.connections;
+    return {
+      sendFrames: (connection, buffer, spans, count) =>
+        connections()?.sendFrames(connection, buffer, spans, count),
+      closeConnection: (connection, code) => connections()?.closeConnection(connection, code),
+      windowReleased: (connection, bytes) => connections()?.windowReleased(connection, bytes),
+    };
+  }
+
   async #openShards(parts: {
     directory: DataDirectory;
     entities: EntityService;
@@ -292,8 +328,6 @@ class Daemon implements StartedDaemon {
   }): Promise<ShardPool> {
     const { directory, entities, clock, callbacks } = parts;
     const { config, logger } = this.#options;
-    // No frame comes before the ingress is there, so none is lost.
-    const connections = () => this.#ingress?.connections;
     const pool = await ShardPool.open({
       directory: directory.path,
       shards: directory.shards,
@@ -306,10 +340,7 @@ class Daemon implements StartedDaemon {
       logger,
       onFatal: this.#onFatal,
       sink: {
-        sendFrames: (connection, buffer, spans, count) =>
-          connections()?.sendFrames(connection, buffer, spans, count),
-        closeConnection: (connection, code) => connections()?.closeConnection(connection, code),
-        windowReleased: (connection, bytes) => connections()?.windowReleased(connection, bytes),
+        ...this.#frameSink(),
         statusEvents: (shard, sequence, bytes) => callbacks.statusEvents(shard, sequence, bytes),
       },
     });
@@ -320,7 +351,7 @@ class Daemon implements StartedDaemon {
   async #openIngress(
     parts: Pick<
       Parameters<typeof Ingress.start>[0],
-      'auth' | 'directory' | 'routes' | 'errorForms' | 'inbound'
+      'auth' | 'directory' | 'routes' | 'errorForms' | 'inbound' | 'gate' | 'turnstile'
     >,
   ): Promise<Ingress> {
     const { config, logger, version } = this.#options;
@@ -338,6 +369,8 @@ class Daemon implements StartedDaemon {
       collect: async () => [
         ...((await metrics?.collect()) ?? []),
         ...(this.#gateways?.metrics() ?? []),
+        ...(this.#gate === undefined ? [] : await gateMetricsOf(this.#gate)),
+        ...(this.#proxy?.metrics() ?? []),
         ...(this.#outgoing?.metrics() ?? []),
       ],
       logger,
@@ -361,38 +394,4 @@ class Daemon implements StartedDaemon {
     this.#closers.push(() => disk.stop());
     await disk.start();
   }
-}
-
-function authenticatorOf(config: Config, env: DaemonOptions['env']): Authenticator {
-  const keys = readAuthKeys(config, env);
-  if (keys.length === 0) {
-    const why =
-      'at least one key is needed to check tokens; `fairlead dev` makes one for trying things out';
-    throw new ConfigError([{ key: 'auth.keys', why, from: 'default' }]);
-  }
-  const { issuer, audience } = config.auth;
-  return new Authenticator({ keys, issuer, audience });
-}
-
-function meterOf(port: ShardPort): ConstructorParameters<typeof Metrics>[0]['shards'][number] {
-  return {
-    get counters() {
-      return port.counters;
-    },
-    get openInputBytes() {
-      return port.inputBytes;
-    },
-    get flush() {
-      const { counts, sumSeconds } = port.flushes.snapshot();
-      return { bounds: FLUSH_BOUNDS_SECONDS, counts, sum: sumSeconds };
-    },
-    request: (op, body) => port.request(op, body),
-  };
-}
-
-/** An address that a client on this host can use. */
-function urlOf({ ingress: { host, tls } }: Config, port: number): string {
-  const everywhere = host === '0.0.0.0' || host === '::';
-  const name = everywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  return `${tls.certFile === undefined ? 'http' : 'https'}://${name}:${port}`;
 }

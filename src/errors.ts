@@ -185,6 +185,7 @@ export const ERRORS = {
     'The proxy does not pass on connections that change their protocol.',
   ),
   badProxyRequest: row(4014, 400, false, 'The proxy does not pass on a request of this form.'),
+  headTooLarge: row(4015, 431, false, 'The head of the request is larger than its limit.'),
   internal: row(9001, 500, true, 'The daemon failed at this; it was logged.'),
   notReady: row(9002, 503, true, 'The daemon is not ready.'),
 } as const satisfies Record<string, ErrorRow>;

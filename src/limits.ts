@@ -162,6 +162,33 @@ export const LIMITS = {
   leaseMsMax: 3_600_000,
   attemptsMaxDefault: 16,
 
+  // The gate.
+  /** Seats of one permit, and in use of one key, tenant or resource. Past them: invalidOption; refused. */
+  seatsPerPermit: 1_000,
+  seatsPerCell: 1_000_000,
+  /** Waiters of one key that a policy may allow, and how long they may be allowed to wait. Past them: invalidValue. */
+  gateWaitersMax: 100_000,
+  gateWaitMsMax: 3_600_000,
+  /** Waiters of all keys. Past it: waitersFull. */
+  gateWaiters: 1_000_000,
+  /** Lease of a permit. One outside that is asked for: invalidOption; in a renewal the nearer bound. */
+  permitLeaseMsMin: 1_000,
+  permitLeaseMsMax: 3_600_000,
+  /** Permits that are out, and keys with permits, waiters or a policy. Past them: tooManyPermits, tooManyGateKeys. */
+  gatePermits: 1_000_000,
+  gateKeys: 1_000_000,
+  /** Entries of one acquire, release or renew frame. Past it: tooManyMessages. */
+  permitsPerFrame: 1_000,
+  /** Unread input of the gate. Past it: frames are refused as overloaded. */
+  gateInputBytes: 8 * MIB,
+  /** Steps of the gate whose flush is awaited. Past it: its input waits for the oldest. */
+  gateStepsInFlight: 64,
+  /** How long permits of a connection that dropped may be claimed; and the longest that may be configured. */
+  gateGraceMs: 5_000,
+  gateGraceMsMax: 3_600_000,
+  /** Map of the environment of permits: sparse, grown when it must. */
+  gateMapBytes: 2 * 1024 * MIB,
+
   // Outgoing HTTP.
   /** Sockets of outgoing requests, in all and to one origin. Past it: requests wait for one, within their time. */
   outboundSockets: 4096,
@@ -182,6 +209,37 @@ export const LIMITS = {
   outboundIdleMsMax: 60_000,
   /** URLs that are remembered as checked, without their addresses. Past it: all are checked anew. */
   outboundUrls: 2048,
+
+  // The proxy.
+  /**
+   * Bytes of a request's head, its line included. Past it: headTooLarge. The network library ends a connection whose
+   * head comes in several pieces and is larger than 4 KiB, so more would pass on some days only.
+   */
+  proxyHeadBytes: 4_000,
+  /** Requests under way. Past it: overloaded with retryAfterMs. */
+  proxyRequests: 10_000,
+  /** A body no larger is read whole before its request asks for room; of a larger one this much is read ahead. */
+  proxyHeldBytes: 64 * KIB,
+  /** Bytes read ahead for all requests. Past it: overloaded with retryAfterMs. */
+  proxyHeldAllBytes: 64 * MIB,
+  /** How long such a body, and what is read of a tenant's key, may take. Past it: the connection is closed. */
+  proxyGatherMs: 30_000,
+  /** How often time-outs are looked at; each is noticed that much later at most. */
+  proxySweepMs: 50,
+  /** Routes, backends of one route, addresses of fronts. Past them: the configuration is refused. */
+  proxyRoutes: 256,
+  proxyBackends: 16,
+  proxyTrusted: 64,
+  /** Seats of one request. Past it: the configuration is refused. */
+  proxySeats: 1_000,
+  /** API keys of one file. Past it: the file is refused, and the one before counts. */
+  proxyKeys: 100_000,
+  /** Addresses whose trust and normal form are remembered. Past it: all are looked at anew. */
+  proxyAddresses: 10_000,
+  /** Names of headers whose kind is remembered. Past it: all are looked at anew. */
+  proxyHeaderNames: 1_000,
+  /** How long a backend that took no connection is left alone while others are there. */
+  proxyRestMs: 1_000,
 
   // Gateways, accounts and services. Past them a PUT is refused as invalidValue.
   /** Destinations of one gateway; the daemon subscribes to each. */

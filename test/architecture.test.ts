@@ -19,6 +19,7 @@ const features = [
   'callbacks/',
   'accounts/',
   'gate/',
+  'proxy/',
   'usage/',
   'router/',
   'metering/',
@@ -31,7 +32,7 @@ const arrows: ArrowRules = {
     ['main'],
     ['cli/', 'daemon', 'dashboard/'],
     ['ingress/', 'shard/', 'client/', ...features],
-    ['protocol/', 'native', 'store/', 'rest/', 'outbound/'],
+    ['exchange/', 'protocol/', 'native', 'store/', 'rest/', 'outbound/'],
     ['limits', 'errors', 'config', 'config/'],
     ['base/', 'log'],
   ],
@@ -62,7 +63,16 @@ const arrows: ArrowRules = {
     // The file format is known to the options only.
     'smol-toml': ['config'],
     // Checks of outside data: options, and REST resources of the features that have them.
-    zod: ['config', 'rest/', 'dispatch/', 'outbound/', 'gateway/', 'callbacks/', 'accounts/'],
+    zod: [
+      'config',
+      'rest/',
+      'dispatch/',
+      'outbound/',
+      'gateway/',
+      'callbacks/',
+      'accounts/',
+      'gate/',
+    ],
     // Only for trusted data, so only where the message tables are.
     msgpackr: ['protocol/'],
     // The SDK's socket where the platform has none (Node 20).

@@ -35,6 +35,7 @@ export function accountRoutes(options: AccountsOptions): FormRoute[] {
       answered(async () => {
         const sid = (request.params.account ?? '').replace(/\.json$/, '');
         const account = authenticate(options.directory, request.credentials, sid);
+        await request.enter(account.tenant);
         return await handle({ ...request, account }, options);
       }),
   });

@@ -121,6 +121,7 @@ const HINTS: Readonly<Record<number, string>> = {
   [MESSAGE_ENDED]: '`fairlead message get ID` shows how it ended.',
   3021: 'A gateway has it: ask again when this attempt has ended.',
   3022: '`fairlead resume` takes new work again.',
+  4001: 'Make it with `fairlead resource put NAME`; `fairlead resource ls` shows those there are.',
   3027: 'Cancel it with `fairlead message cancel ID`, or wait until it has ended.',
 };
 

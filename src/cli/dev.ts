@@ -47,6 +47,7 @@ export async function dev({ data, ...flags }: DevFlags): Promise<void> {
     ],
     defaults: [
       { key: 'dispatch.autoCreateDestinations', value: true, from },
+      { key: 'gate.autoCreateResources', value: true, from },
       { key: 'ingress.port', value: 0, from },
       { key: 'ingress.allowFallback', value: true, from },
       // Webhooks may go to a server on this machine.
@@ -60,7 +61,7 @@ export async function dev({ data, ...flags }: DevFlags): Promise<void> {
   const { issuer, audience } = config.auth;
   const keys = [{ id: KEY_ID, secret: new TextEncoder().encode(secret) }];
   const token = await new Authenticator({ keys, issuer, audience }).issueToken({
-    scope: 'publish consume platform',
+    scope: 'publish consume gate platform',
     ttlSec: TOKEN_TTL_SEC,
   });
   await runDaemon({

@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { ApiClient, type JsonObject, type RemoteOptions } from './api-client.ts';
 import { CliError, EXIT } from './cli-error.ts';
-import { type EntityWord, fieldsOf, PAUSABLE_WORDS, pathOf } from './entity-fields.ts';
+import {
+  type EntityWord,
+  fieldsOf,
+  PAIR_WORDS,
+  PAUSABLE_WORDS,
+  pathOf,
+  pluralOf,
+} from './entity-fields.ts';
 import { formatFields, printJson, printLine, printNote, tableOf } from './output.ts';
 
 export interface ListOptions extends RemoteOptions {
@@ -20,7 +27,7 @@ export interface PutOptions extends RemoteOptions {
 export async function listEntities(word: EntityWord, options: ListOptions): Promise<void> {
   const { limit, cursor } = options;
   const api = new ApiClient(options);
-  const answer = await api.request({ path: ['v1', `${word}s`], query: { limit, cursor } });
+  const answer = await api.request({ path: ['v1', pluralOf(word)], query: { limit, cursor } });
   if (options.json) {
     printJson(answer);
     return;
@@ -92,9 +99,11 @@ export async function changeState(
 }
 
 function entityPath(word: EntityWord, name: string): readonly string[] {
-  if (word === 'sender' && !name.includes('/')) {
-    throw new CliError(EXIT.usage, `A sender is named tenant/sender, received ${name}.`, {
-      hint: 'For example acme/4930.',
+  const pair = PAIR_WORDS[word];
+  if (pair !== undefined && !name.includes('/')) {
+    const [form, example] = pair;
+    throw new CliError(EXIT.usage, `A ${word} is named ${form}, received ${name}.`, {
+      hint: `For example ${example}.`,
     });
   }
   return pathOf(word, name);

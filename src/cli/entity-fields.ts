@@ -10,7 +10,9 @@ export type EntityWord =
   | 'account'
   | 'number'
   | 'route'
-  | 'service';
+  | 'service'
+  | 'resource'
+  | 'policy';
 
 /** Those that can be paused, and all but the gateway drained. */
 export const PAUSABLE_WORDS = ['destination', 'set', 'tenant', 'sender', 'gateway'] as const;
@@ -37,6 +39,13 @@ const numbers = (text: string): unknown =>
 
 const words = (text: string): unknown => text.split(',');
 const wordsOrNone = (text: string): unknown => (text === 'none' ? null : words(text));
+
+/** `10,200` or `10,200,0.5`, or `none`; what else it is, the daemon refuses. */
+const adaptive = (text: string): unknown => {
+  if (text === 'none') return null;
+  const [min, max, tolerance] = text.split(',').map(number);
+  return tolerance === undefined ? { min, max } : { min, max, tolerance };
+};
 
 /** The flag is the field's name in kebab case; `value` is what it takes. */
 function field(
@@ -103,6 +112,7 @@ const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
     field('levelFloors', 'list', numbers, 'least part of each service level: 0,0.1,0.2; or none'),
     field('waitingMax', 'n', number, 'messages that may wait at one destination, or none'),
     field('waitingBytesMax', 'n', number, 'bytes that may wait at one destination, or none'),
+    field('concurrencyMax', 'n', number, 'seats of permits over all resources, or none'),
   ],
   sender: [
     ...quota,
@@ -130,6 +140,25 @@ const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
     field('destination', 'name', wordOrNone, 'where what comes in is published'),
   ],
   route: [field('destination', 'name', word, 'where messages to these recipients go')],
+  resource: [
+    field('limit', 'n', number, 'seats of all tenants together, or none'),
+    field('tenantLimit', 'n', number, 'seats of each tenant without its own limit, or none'),
+    field('mode', 'mode', word, 'what has no room is: reject, queue or delay (reject)'),
+    field('waitersMax', 'n', number, 'that may wait, of each tenant (1000)'),
+    field('waitMs', 'ms', number, 'longest wait (10000)'),
+    field('ratePerSec', 'n', number, 'of the mode delay: that pass each second'),
+    field('leaseMs', 'ms', number, 'how long a permit lasts that nobody renews (30000)'),
+    field('adaptive', 'min,max[,tolerance]', adaptive, 'limits that follow the load, or none'),
+  ],
+  policy: [
+    field('limit', 'n', number, 'seats of this tenant; none: the resource’s'),
+    field('floor', 'n', number, 'seats of the resource that are kept free for it (0)'),
+    field('weight', 'n', number, 'share among those that wait; none: the tenant’s'),
+    field('mode', 'mode', wordOrNone, 'reject, queue or delay; none: the resource’s'),
+    field('waitersMax', 'n', number, 'that may wait; none: the resource’s'),
+    field('waitMs', 'ms', number, 'longest wait; none: the resource’s'),
+    field('ratePerSec', 'n', number, 'of the mode delay; none: the resource’s'),
+  ],
   service: [
     field('tenant', 'name', word, 'whose service it is'),
     field('friendlyName', 'text', word, 'for people'),
@@ -141,9 +170,21 @@ export function fieldsOf(word: EntityWord): readonly EntityField[] {
   return fields[word];
 }
 
-/** Path of one resource: a sender is named `tenant/sender`. */
+/** What is named by two names with a slash between. */
+export const PAIR_WORDS: Readonly<
+  Partial<Record<EntityWord, readonly [form: string, example: string]>>
+> = {
+  sender: ['tenant/sender', 'acme/4930'],
+  policy: ['resource/tenant', 'calls.create/acme'],
+};
+
+export function pluralOf(word: EntityWord): string {
+  return word === 'policy' ? 'policies' : `${word}s`;
+}
+
+/** Path of one resource. */
 export function pathOf(word: EntityWord, name: string): readonly string[] {
-  const slash = word === 'sender' ? name.indexOf('/') : -1;
+  const slash = PAIR_WORDS[word] === undefined ? -1 : name.indexOf('/');
   const names = slash < 0 ? [name] : [name.slice(0, slash), name.slice(slash + 1)];
-  return ['v1', `${word}s`, ...names];
+  return ['v1', pluralOf(word), ...names];
 }

@@ -4,7 +4,8 @@
  */
 import { Command, Option } from 'commander';
 import { count, examples, paged, remote } from './command-flags.ts';
-import { type EntityWord, fieldsOf } from './entity-fields.ts';
+import { type EntityWord, fieldsOf, pluralOf } from './entity-fields.ts';
+import { addGateCommands } from './gate-commands.ts';
 import { addDeadLetterCommands, addEraseCommand, addMessageCommands } from './message-commands.ts';
 import { addMessageFlags } from './message-flags.ts';
 import { addWebhookCommands } from './webhook-commands.ts';
@@ -75,11 +76,11 @@ function addDaemonCommands(program: Command): void {
   const token = program.command('token').description('tokens for clients and operators');
   configFlags(token.command('issue'), { json: true })
     .description('print a token signed with the newest key of the configuration')
-    .option('--tenant <name>', 'a tenant’s own token, which can only publish')
+    .option('--tenant <name>', 'a tenant’s own token, which can only publish and use the gate')
     .option('--subject <who>', 'who it is for: the actor in `fairlead audit`')
     .option(
       '--scope <scopes>',
-      'publish, consume, platform, or receive of a tenant; separated by spaces',
+      'publish, consume, gate, platform, or receive of a tenant; separated by spaces',
     )
     .option('--ttl <duration>', 'how long it is good: 90s, 15m, 12h, 30d', '12h')
     .option('--key <id>', 'sign with this key')
@@ -101,6 +102,9 @@ function addOperatorCommands(program: Command): void {
   addEntityCommands(program, 'sender', 'acme/4930 --pool campaign');
   addEntityCommands(program, 'pool', 'campaign --rate-per-sec 50');
   addConnectionCommands(program);
+  addEntityCommands(program, 'resource', 'calls.create --limit 500 --tenant-limit 20 --mode queue');
+  addEntityCommands(program, 'policy', 'calls.create/acme --limit 50 --floor 5');
+  addGateCommands(program);
   addStateCommands(program);
 
   remote(program.command('apply'))
@@ -120,7 +124,10 @@ function addOperatorCommands(program: Command): void {
   paged(remote(program.command('audit')))
     .description('show who changed which entity, newest first')
     .option('--kind <kind>', 'destination, set, tenant, sender, pool, gateway, account, …')
-    .option('--name <name>', 'of the entity; a sender’s is tenant/sender')
+    .option(
+      '--name <name>',
+      'of the entity; a sender’s is tenant/sender, a policy’s resource/tenant',
+    )
     .addHelpText('after', examples(['fairlead audit --kind tenant --name acme']))
     .action(async (options) => (await import('./audit.ts')).showAudit(options));
 
@@ -196,12 +203,12 @@ function addConnectionCommands(program: Command): void {
 }
 
 function addEntityCommands(program: Command, word: EntityWord, example: string): Command {
-  const group = program.command(word).description(`list, show, make and delete ${word}s`);
+  const group = program.command(word).description(`list, show, make and delete ${pluralOf(word)}`);
   const load = () => import('./entities.ts');
 
   paged(remote(group.command('ls')))
     .alias('list')
-    .description(word === 'gateway' ? 'list gateways with how they are' : `list ${word}s`)
+    .description(word === 'gateway' ? 'list gateways with how they are' : `list ${pluralOf(word)}`)
     .action(async (options) => {
       if (word === 'gateway') await (await import('./gateways.ts')).listGateways(options);
       else await (await load()).listEntities(word, options);

@@ -2,6 +2,7 @@
  * Joins the options from four places; the later one wins: default, file, environment, flags.
  * Every value remembers where it came from. All problems are found before one is thrown.
  */
+import { z } from 'zod';
 import { closestWord } from '../base/closest-word.ts';
 import { ConfigError, type ConfigProblem } from './config-error.ts';
 import { redact, redactedText } from './redact.ts';
@@ -124,7 +125,7 @@ function check(option: Option, given: Value | undefined, problems: ConfigProblem
     if (issue.code === 'unrecognized_keys') {
       for (const name of issue.keys) {
         const inner = `${key}.${name}`;
-        const meant = closestWord(name, ['id', 'secret', 'secretFile', 'secretEnv']);
+        const meant = closestWord(name, innerNames(option.schema));
         const problem = { key: inner, why: 'there is no such option', from: fromOf(inner) };
         problems.push(meant === undefined ? problem : { ...problem, suggestion: meant });
       }
@@ -141,13 +142,23 @@ function check(option: Option, given: Value | undefined, problems: ConfigProblem
 
 /** Rules between options. */
 function crossCheck(values: ReadonlyMap<string, Value>, problems: ConfigProblem[]): void {
-  const certificate = values.get('ingress.tls.certFile');
-  const key = values.get('ingress.tls.keyFile');
-  if ((certificate === undefined) !== (key === undefined)) {
-    const missing = certificate === undefined ? 'ingress.tls.certFile' : 'ingress.tls.keyFile';
+  for (const listener of ['ingress', 'proxyListener']) {
+    const certificate = values.get(`${listener}.tls.certFile`);
+    const key = values.get(`${listener}.tls.keyFile`);
+    if ((certificate === undefined) === (key === undefined)) continue;
+    const missing = `${listener}.tls.${certificate === undefined ? 'certFile' : 'keyFile'}`;
     const from = (certificate ?? key)?.from ?? 'default';
     problems.push({ key: missing, why: 'TLS needs both certFile and keyFile', from });
   }
+}
+
+/** Names in the tables of a list of tables. */
+function innerNames(schema: z.ZodType): string[] {
+  let inner = schema;
+  while (inner instanceof z.ZodDefault || inner instanceof z.ZodArray) {
+    inner = (inner instanceof z.ZodArray ? inner.element : inner.unwrap()) as z.ZodType;
+  }
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }
 
 function nest(values: ReadonlyMap<string, Value>): TomlTree {

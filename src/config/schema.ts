@@ -14,6 +14,11 @@ const RETENTION_BYTES_MIN = 1024 * 1024;
 /** Both are in memory. */
 const IDEMPOTENCY_KEYS_MAX = 50_000_000;
 const DEAD_LETTERS_MAX = 10_000_000;
+const GATE_PERMITS_MAX = 4_000_000;
+const GATE_KEYS_MAX = 4_000_000;
+
+/** Each has a socket or two. */
+const PROXY_REQUESTS_MAX = 100_000;
 
 /** Each is compared at every dial. */
 const ALLOW_MAX = 64;
@@ -22,6 +27,8 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+/** A body streams, so it may be larger than memory. */
+const PROXY_BODY_BYTES_MAX = 1024 ** 4;
 const FAILED_KEEP_MS_MAX = 90 * DAY_MS;
 /** At once, then 75 h in all: an endpoint may be down over a weekend. */
 const RETRY_MS = [
@@ -48,6 +55,75 @@ const authKey = z.strictObject({
 });
 
 export type AuthKeyOption = z.output<typeof authKey>;
+
+const headerName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'is the name of a header, in lower case');
+
+const tenantFrom = z
+  .string()
+  .regex(
+    /^(?:jwt|key|header:[a-z0-9][a-z0-9-]{0,63})$/,
+    'is jwt, key or header:NAME with a name in lower case',
+  );
+
+const backendUrl = z
+  .string()
+  .refine(isBackendUrl, 'is an http or https URL without user, query and fragment');
+
+const proxyRoute = z
+  .strictObject({
+    path: z
+      .string()
+      .regex(
+        /^\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+\/?)*$/,
+        'begins with a slash, plain characters only',
+      )
+      .describe('prefix of the paths that it takes'),
+    host: z
+      .string()
+      .regex(/^[a-z0-9.-]{1,253}$|^\[[0-9a-f:.]+\]$/, 'is a host in lower case, without a port')
+      .optional(),
+    methods: z
+      .array(z.string().regex(/^[A-Z][A-Z-]{0,31}$/))
+      .min(1)
+      .max(16)
+      .optional(),
+    resource: z
+      .string()
+      .regex(/^[A-Za-z0-9._:+@-]{1,128}$/)
+      .describe('what the gate counts'),
+    backends: z.array(backendUrl).min(1).max(LIMITS.proxyBackends),
+    tenantFrom: tenantFrom.default('jwt'),
+    keyHeader: headerName.default('x-api-key').describe('header of the API key'),
+    keys: z.string().min(1).optional().describe('secret that lists the API keys'),
+    seats: z.int().min(1).max(LIMITS.proxySeats).default(1),
+    waitMs: z.int().min(0).max(3_600_000).optional().describe('how long it may wait for the gate'),
+    timeoutMs: z.int().min(10).max(HOUR_MS).default(30_000),
+    idleMs: z.int().min(10).max(HOUR_MS).default(MINUTE_MS),
+    lifeMs: z.int().min(10).max(DAY_MS).optional(),
+    bodyBytesMax: z
+      .int()
+      .min(0)
+      .max(PROXY_BODY_BYTES_MAX)
+      .default(64 * 1024 * 1024),
+    stripPrefix: z.boolean().default(false),
+    preserveHost: z.boolean().default(false),
+    encodedSlashes: z.boolean().default(false),
+  })
+  .refine(({ tenantFrom: from, keys }) => (from === 'key') === (keys !== undefined), {
+    path: ['keys'],
+    message: 'goes with tenantFrom = "key", and it with keys',
+  });
+
+export type ProxyRouteOption = z.output<typeof proxyRoute>;
+
+function isBackendUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password, search, hash, port } = new URL(text);
+  if (protocol !== 'http:' && protocol !== 'https:') return false;
+  return `${username}${password}${search}${hash}` === '' && port !== '0';
+}
 
 export const configSchema = z.strictObject({
   dataDir: path.default('/var/lib/fairlead').describe('directory of journal and entities'),
@@ -122,6 +198,36 @@ export const configSchema = z.strictObject({
       .default(LIMITS.receiptWaitMs)
       .describe('how long a receipt is waited for after a message was sent; 0: none is'),
   }),
+  gate: z.strictObject({
+    durability: z
+      .enum(['strict', 'relaxed'], 'is strict or relaxed')
+      .default('strict')
+      .describe(
+        'permits are given when they are as durable as all else, or at once: then a crash keeps the gate shut for the longest lease',
+      ),
+    graceMs: z
+      .int()
+      .min(0)
+      .max(LIMITS.gateGraceMsMax)
+      .default(LIMITS.gateGraceMs)
+      .describe('how long permits of a connection that dropped may be claimed'),
+    permitsMax: z
+      .int()
+      .min(1)
+      .max(GATE_PERMITS_MAX)
+      .default(LIMITS.gatePermits)
+      .describe('permits that are out; past it none is given'),
+    keysMax: z
+      .int()
+      .min(1)
+      .max(GATE_KEYS_MAX)
+      .default(LIMITS.gateKeys)
+      .describe('tenants times resources that are counted; past it those that are new are refused'),
+    autoCreateResources: z
+      .boolean()
+      .default(false)
+      .describe('make an unknown resource at its first permit'),
+  }),
   secrets: z.strictObject({
     dir: path
       .optional()
@@ -180,6 +286,43 @@ export const configSchema = z.strictObject({
       .default(7 * DAY_MS)
       .describe('how long a delivery that failed is kept for a replay'),
   }),
+  proxyListener: z.strictObject({
+    host: z.string().min(1).default('127.0.0.1').describe('address that proxied requests come to'),
+    port: port.default(7601).describe('its TCP port; 0 takes any free one'),
+    trust: z
+      .array(z.string().min(1).max(64))
+      .max(LIMITS.proxyTrusted)
+      .default([])
+      .describe('addresses and ranges of fronts that are believed who a request comes from'),
+    requestsMax: z
+      .int()
+      .min(1)
+      .max(PROXY_REQUESTS_MAX)
+      .default(LIMITS.proxyRequests)
+      .describe('proxied requests at the same time, those that wait included'),
+    socketsPerBackend: z
+      .int()
+      .min(1)
+      .max(PROXY_REQUESTS_MAX)
+      .default(1_024)
+      .describe('connections to one backend; past it requests wait for one'),
+    connectTimeoutMs: z
+      .int()
+      .min(10)
+      .max(60_000)
+      .default(3_000)
+      .describe('how long connecting to a backend may take, TLS included'),
+    caFile: path.optional().describe('certificates, PEM, that backends are checked with instead'),
+    tls: z.strictObject({
+      certFile: path.optional().describe('certificate chain, PEM'),
+      keyFile: path.optional().describe('private key, PEM'),
+    }),
+  }),
+  proxy: z
+    .array(proxyRoute)
+    .max(LIMITS.proxyRoutes)
+    .default([])
+    .describe('routes of the proxy; without one it does not listen'),
   log: z.strictObject({
     level: z.enum(LOG_LEVELS).default('info').describe('least severe level that is logged'),
   }),

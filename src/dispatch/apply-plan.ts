@@ -13,9 +13,10 @@ import {
 import { checkEntityName } from './entity-names.ts';
 import { checkOneShard, tenantTakenError, unknownReference } from './entity-references.ts';
 import { checkRoom } from './entity-room.ts';
-import { DEFAULT_SET, type Fields, SCHEMAS } from './entity-schemas.ts';
+import { type Fields, SCHEMAS } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
 import { completeEntity, parseEntity } from './parse-entity.ts';
+import { isStanding } from './standing-entities.ts';
 
 /** Problems that a message names; the details have all of them. */
 const PROBLEMS_SHOWN = 10;
@@ -114,7 +115,8 @@ function planPut(entities: EntityService, put: Put): PlannedChange {
   const parsed = parseEntity(kind, name, given);
   const before = entities.find(kind, name)?.fields;
   const after = completeEntity(kind, name, parsed, before);
-  const missing = referencesOf(kind, after).find((each) => !willExist(entities, each, put));
+  const referrer = { kind, name, fields: after };
+  const missing = referencesOf(referrer).find((each) => !willExist(entities, each, put));
   if (missing !== undefined) throw unknownReference(missing);
   if (kind === 'gateway') {
     const gateway = after as Fields['gateway'];
@@ -163,7 +165,7 @@ function willExist(
   { kind, name }: Reference,
   { wanted, prune }: Put,
 ): boolean {
-  if (wanted[kind].has(name) || (kind === 'set' && name === DEFAULT_SET)) return true;
+  if (wanted[kind].has(name) || isStanding(kind, name)) return true;
   return !prune && entities.find(kind, name) !== undefined;
 }
 
@@ -175,7 +177,7 @@ async function planDeletions(
 ): Promise<PlannedChange[]> {
   const rows = [...ENTITY_KINDS].reverse().flatMap((kind) =>
     [...entities.all(kind)].filter(({ name }) => {
-      return !wanted[kind].has(name) && !(kind === 'set' && name === DEFAULT_SET);
+      return !wanted[kind].has(name) && !isStanding(kind, name);
     }),
   );
   for (let at = 0; at < rows.length; at += APPLY_BATCH) {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type RestRoute, route } from '../rest/rest-route.ts';
 import { applyEntities } from './apply.ts';
-import { ENTITY_KINDS, PLURALS } from './entity-kinds.ts';
+import { ENTITY_KINDS, PAIR_KINDS, PLURALS } from './entity-kinds.ts';
 import type { EntityService } from './entity-service.ts';
 import { bodySchemas } from './entity-views.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -17,7 +17,8 @@ const bodySchema = z.strictObject(
   Object.fromEntries(
     ENTITY_KINDS.map((kind) => {
       const table = z.record(z.string(), bodySchemas[kind]).optional();
-      return [PLURALS[kind], kind === 'sender' ? table.describe('by tenant/sender') : table];
+      const pair = PAIR_KINDS[kind];
+      return [PLURALS[kind], pair === undefined ? table : table.describe(`by ${pair.join('/')}`)];
     }),
   ),
 );

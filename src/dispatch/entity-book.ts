@@ -30,8 +30,8 @@ export class EntityBook {
     const before = rows.get(row.name);
     if (before === undefined) delete this.#sorted[row.kind];
     rows.set(row.name, row);
-    this.refer(referencesOf(row.kind, row.fields));
-    if (before !== undefined) this.unrefer(referencesOf(before.kind, before.fields));
+    this.refer(referencesOf(row));
+    if (before !== undefined) this.unrefer(referencesOf(before));
     if (before?.kind === 'account') this.#accounts.delete(before.fields.tenant);
     if (row.kind === 'account') this.#accounts.set(row.fields.tenant, row.name);
   }
@@ -41,7 +41,7 @@ export class EntityBook {
     if (before === undefined) return;
     this.#rows[kind].delete(name);
     delete this.#sorted[kind];
-    this.unrefer(referencesOf(kind, before.fields));
+    this.unrefer(referencesOf(before));
     if (before.kind === 'account') this.#accounts.delete(before.fields.tenant);
   }
 

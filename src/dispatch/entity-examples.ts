@@ -1,7 +1,7 @@
 // The examples of the entity routes: one entity of each kind, and what has to be there before it.
 
 import type { ExampleCall } from '../rest/rest-route.ts';
-import { type EntityKind, PLURALS } from './entity-kinds.ts';
+import { type EntityKind, PAIR_KINDS, PLURALS } from './entity-kinds.ts';
 import { OWN_SCHEMAS, shownFields } from './entity-schemas.ts';
 import { completeEntity, parseEntity } from './parse-entity.ts';
 
@@ -17,6 +17,8 @@ const names = {
   route: '49',
   service: 'MG00112233445566778899aabbccddeeff',
   webhook: 'acme',
+  resource: 'calls.create',
+  policy: 'calls.create/acme',
 } as const satisfies Record<EntityKind, string>;
 
 export const exampleFields = {
@@ -35,6 +37,8 @@ export const exampleFields = {
   route: { destination: 'sms-de' },
   service: { tenant: 'acme', friendlyName: 'Codes', senders: ['4930', '4931'] },
   webhook: {},
+  resource: { limit: 500, tenantLimit: 20, mode: 'queue' },
+  policy: { limit: 50, floor: 5 },
 } as const satisfies Record<EntityKind, object>;
 
 const needs: Readonly<Partial<Record<EntityKind, readonly EntityKind[]>>> = {
@@ -42,6 +46,7 @@ const needs: Readonly<Partial<Record<EntityKind, readonly EntityKind[]>>> = {
   sender: ['pool'],
   gateway: ['destination'],
   route: ['destination'],
+  policy: ['resource'],
 };
 
 const needsOf = (kind: EntityKind): readonly EntityKind[] => needs[kind] ?? [];
@@ -61,9 +66,10 @@ export const exampleTokens = {
 
 /** Path parameters of the example. */
 export function exampleParams(kind: EntityKind): Record<string, string> {
-  if (kind !== 'sender') return { name: names[kind] };
-  const [tenant = '', sender = ''] = names.sender.split('/');
-  return { tenant, sender };
+  const pair = PAIR_KINDS[kind];
+  if (pair === undefined) return { name: names[kind] };
+  const parts = names[kind].split('/');
+  return Object.fromEntries(pair.map((name, index) => [name, parts[index] ?? '']));
 }
 
 /** The PUT of the example, with that of what it refers to; `alone`: only the latter. */

@@ -13,6 +13,8 @@ export const ENTITY_KINDS = [
   'route',
   'service',
   'webhook',
+  'resource',
+  'policy',
 ] as const;
 export type EntityKind = (typeof ENTITY_KINDS)[number];
 
@@ -29,6 +31,8 @@ export const KIND_NUMBERS = {
   route: 9,
   service: 10,
   webhook: 11,
+  resource: 12,
+  policy: 13,
 } as const satisfies Record<EntityKind, number>;
 
 /** The word for several, as in paths and files. */
@@ -44,6 +48,8 @@ export const PLURALS = {
   route: 'routes',
   service: 'services',
   webhook: 'webhooks',
+  resource: 'resources',
+  policy: 'policies',
 } as const satisfies Record<EntityKind, string>;
 
 /**
@@ -64,19 +70,32 @@ export function isShardKind(kind: EntityKind): kind is ShardKind {
   return Object.hasOwn(SHARD_KINDS, kind);
 }
 
+/** Kinds that are named by two names with a slash between, which are these segments of their paths. */
+export const PAIR_KINDS: Readonly<Partial<Record<EntityKind, readonly [string, string]>>> = {
+  sender: ['tenant', 'sender'],
+  policy: ['resource', 'tenant'],
+};
+
 /** Kinds that are there without a PUT, with their defaults; a verb makes what was never PUT. */
 export const IMPLICIT_KINDS: readonly EntityKind[] = ['tenant', 'sender', 'webhook'];
 
 /** What one entity names in a field. */
 export interface Reference {
-  readonly kind: 'set' | 'pool' | 'destination';
+  readonly kind: 'set' | 'pool' | 'destination' | 'resource';
   readonly name: string;
   /** The field, for messages. */
   readonly field: string;
 }
 
-/** What fields refer to: a tenant its set, a sender its pool, the others destinations. */
-export function referencesOf(kind: EntityKind, fields: object): readonly Reference[] {
+/** A row, or one that is not stored yet. */
+export interface Referrer {
+  readonly kind: EntityKind;
+  readonly name: string;
+  readonly fields: object;
+}
+
+/** What an entity refers to: a tenant its set, a sender its pool, a policy its resource, the others destinations. */
+export function referencesOf({ kind, name, fields }: Referrer): readonly Reference[] {
   const given = fields as Readonly<Record<string, string | null>>;
   const one = (to: Reference['kind']): readonly Reference[] => {
     const name = given[to];
@@ -95,6 +114,10 @@ export function referencesOf(kind: EntityKind, fields: object): readonly Referen
       return destinations.map((name, index) => {
         return { kind: 'destination', name, field: `destinations.${index}` };
       });
+    }
+    case 'policy': {
+      const resource = name.slice(0, name.indexOf('/'));
+      return [{ kind: 'resource', name: resource, field: 'resource' }];
     }
     default:
       return [];

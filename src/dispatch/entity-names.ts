@@ -4,7 +4,7 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { shown } from '../rest/parse-object.ts';
 import { nameSchema } from './entity-fields.ts';
-import type { EntityKind } from './entity-kinds.ts';
+import { type EntityKind, PAIR_KINDS } from './entity-kinds.ts';
 
 interface NameForm {
   readonly pattern: RegExp;
@@ -24,18 +24,19 @@ const FORMS: Readonly<Partial<Record<EntityKind, NameForm>>> = {
 
 /** A name in a path or an answer. */
 export function entityNameSchema(kind: EntityKind): z.ZodString {
-  if (kind === 'sender') {
+  const pair = PAIR_KINDS[kind];
+  if (pair !== undefined) {
     return z
       .string()
       .regex(/^[^/]+\/[^/]+$/)
-      .describe('tenant/sender');
+      .describe(pair.join('/'));
   }
   const form = FORMS[kind];
   return form === undefined ? nameSchema : z.string().regex(form.pattern).describe(form.meaning);
 }
 
 /**
- * Checks the name of an entity; a sender's is `tenant/sender`.
+ * Checks the name of an entity; a sender's is `tenant/sender`, a policy's `resource/tenant`.
  *
  * @throws FairleadError invalidName, fieldTooLong
  */
@@ -45,16 +46,15 @@ export function checkEntityName(kind: EntityKind, name: string): void {
     checkForm(kind, name, form);
     return;
   }
-  if (kind !== 'sender') {
+  const pair = PAIR_KINDS[kind];
+  if (pair === undefined) {
     checkName(name);
     return;
   }
   const slash = name.indexOf('/');
   if (slash < 0) {
-    throw new FairleadError(
-      'invalidName',
-      `A sender is named by its tenant and itself, as in acme/4930, received ${shown(name)}.`,
-    );
+    const message = `A ${kind} is named ${pair.join('/')}, received ${shown(name)}.`;
+    throw new FairleadError('invalidName', message);
   }
   checkName(name.slice(0, slash));
   checkName(name.slice(slash + 1));

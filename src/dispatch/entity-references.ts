@@ -6,6 +6,7 @@ const UNKNOWN = {
   set: 'unknownSet',
   pool: 'unknownPool',
   destination: 'unknownDestination',
+  resource: 'unknownResource',
 } as const;
 
 /** Who may refer to what, in the words of messages and of details. */
@@ -14,6 +15,7 @@ const REFERRERS: Readonly<Record<Reference['kind'], readonly [sentence: string, 
     set: ['Tenants belong to', 'tenants'],
     pool: ['Senders share', 'senders'],
     destination: ['Gateways, numbers or routes name', 'references'],
+    resource: ['Policies are of', 'policies'],
   };
 
 /** A field names what is not there. */
@@ -27,6 +29,12 @@ export function referredError(kind: Reference['kind'], name: string, count: numb
   const [sentence, detail] = REFERRERS[kind];
   const message = `${sentence} the ${kind} ${name}: ${count} of them.`;
   return new FairleadError('inUse', message, { [detail]: count });
+}
+
+/** The gate counts users of the resource. */
+export function busyError(resource: string): FairleadError {
+  const message = `Permits of the resource ${resource} are out, or somebody waits for one.`;
+  return new FairleadError('inUse', message);
 }
 
 /** Another account has the tenant. */

@@ -17,7 +17,7 @@ import {
   exampleView,
 } from './entity-examples.ts';
 import { nameSchema } from './entity-fields.ts';
-import { type EntityKind, IMPLICIT_KINDS, PLURALS } from './entity-kinds.ts';
+import { type EntityKind, IMPLICIT_KINDS, PAIR_KINDS, PLURALS } from './entity-kinds.ts';
 import { checkEntityName, entityNameSchema } from './entity-names.ts';
 import type { Fields } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
@@ -55,8 +55,11 @@ const verbSummaries: Readonly<Record<Verb, string>> = {
   drain: 'Refuses new work and sends what waits.',
 };
 
-const paramsOf: (kind: EntityKind) => Record<string, z.ZodType> = (kind) =>
-  kind === 'sender' ? { tenant: nameSchema, sender: nameSchema } : { name: entityNameSchema(kind) };
+function paramsOf(kind: EntityKind): Record<string, z.ZodType> {
+  const pair = PAIR_KINDS[kind];
+  if (pair === undefined) return { name: entityNameSchema(kind) };
+  return Object.fromEntries(pair.map((name) => [name, nameSchema]));
+}
 
 /** `/v1/sets/:name`, `/v1/senders/:tenant/:sender`. */
 export const pathOf = (kind: EntityKind): string =>
@@ -134,6 +137,7 @@ const putErrors: Readonly<Partial<Record<EntityKind, readonly ErrorName[]>>> = {
   account: ['tenantTaken'],
   number: ['unknownDestination'],
   route: ['unknownDestination'],
+  policy: ['unknownResource'],
 };
 
 function putRoute(entities: EntityService, kind: EntityKind): RestRoute {
@@ -187,7 +191,7 @@ function deleteRoute(entities: EntityService, kind: EntityKind): RestRoute {
       responses: [{ status: 204, meaning: 'deleted', schema: null }],
       errors: [
         ...(['entityNotFound', 'invalidName', 'fieldTooLong', 'inUse'] as const),
-        ...(kind === 'set' ? (['reservedName'] as const) : []),
+        ...(kind === 'set' || kind === 'resource' ? (['reservedName'] as const) : []),
       ],
       example: { before: examplePuts(kind), params: exampleParams(kind), status: 204 },
     },
@@ -242,8 +246,8 @@ export function reply(status: number, row: EntityRow): RestReply {
 }
 
 export function nameOf(kind: EntityKind, params: Readonly<Record<string, string>>): string {
-  const { name = '', tenant = '', sender = '' } = params;
-  const given = kind === 'sender' ? `${tenant}/${sender}` : name;
+  const names = PAIR_KINDS[kind] ?? ['name'];
+  const given = names.map((name) => params[name] ?? '').join('/');
   checkEntityName(kind, given);
   return given;
 }

@@ -20,6 +20,13 @@ import {
 import { integer, nameSchema, paused, quota, rate, refuseNew, weight } from './entity-fields.ts';
 import type { EntityKind } from './entity-kinds.ts';
 import { type Gateway, gatewaySchema } from './gateway-schema.ts';
+import {
+  concurrencyMax,
+  type Policy,
+  policySchema,
+  type Resource,
+  resourceSchema,
+} from './resource-schemas.ts';
 
 /** The set of tenants that no other set was named for; it always exists. */
 export const DEFAULT_SET = 'default';
@@ -141,6 +148,7 @@ export const tenantSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('bytes of messages that may wait at one destination; null: the daemon’s own bounds'),
+  concurrencyMax,
 });
 
 export const senderSchema = z.strictObject({
@@ -164,6 +172,8 @@ export const SCHEMAS = {
   route: routeSchema,
   service: serviceSchema,
   webhook: webhookSchema,
+  resource: resourceSchema,
+  policy: policySchema,
 } as const satisfies Record<EntityKind, z.ZodObject>;
 
 export type Destination = z.output<typeof destinationSchema> & { readonly shardKey: string };
@@ -185,6 +195,8 @@ export interface Fields {
   readonly route: Route;
   readonly service: SenderService;
   readonly webhook: WebhookSigning;
+  readonly resource: Resource;
+  readonly policy: Policy;
 }
 
 /** What the daemon itself fills in and a PUT may send back as it came. */

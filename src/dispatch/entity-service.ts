@@ -3,7 +3,7 @@
  *
  * A change is answered when it is flushed, together with its record, and every concerned shard has
  * taken it: that of a destination or of a gateway's destinations, all of them for sets, pools, tenants
- * and senders, none for the other kinds. So every shard has every pool, each with the pool's whole
+ * and senders, none for the other kinds (resources and policies are the gate's, which listens). So every shard has every pool, each with the pool's whole
  * rate: destinations that share a pool should share a shardKey.
  *
  * Changes of one entity run one after another. A change that the disk or a shard fails ends the
@@ -26,13 +26,14 @@ import {
 } from './entity-kinds.ts';
 import { checkEntityName } from './entity-names.ts';
 import {
+  busyError,
   checkOneShard,
   referredError,
   tenantTakenError,
   unknownReference,
 } from './entity-references.ts';
 import { checkRoom } from './entity-room.ts';
-import { DEFAULT_SET, type Fields, OWN_SCHEMAS, SCHEMAS, setSchema } from './entity-schemas.ts';
+import { type Fields, OWN_SCHEMAS, SCHEMAS } from './entity-schemas.ts';
 import { asShardsSee, isDoubtChange, namesOfGateways } from './gateway-ahead.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
@@ -45,11 +46,14 @@ import type {
   ShardPorts,
 } from './ports.ts';
 import { shardOfKey } from './shard-of-key.ts';
+import { isStanding, STANDING_ROWS } from './standing-entities.ts';
 
 export interface EntityServiceOptions {
   readonly table: EntityTable;
   readonly shards: ShardPorts;
   readonly autoCreateDestinations: boolean;
+  /** Whether permits of a resource are out, or somebody waits for one. */
+  readonly resourceInUse?: (name: string) => Promise<boolean>;
   /** Looks at what only this host knows of a gateway, its secrets. @throws FairleadError invalidValue */
   readonly checkGateway?: (fields: Fields['gateway']) => void;
 }
@@ -65,19 +69,13 @@ export interface Page {
   readonly next: string | undefined;
 }
 
-const defaultSetRow: EntityRow = {
-  kind: 'set',
-  name: DEFAULT_SET,
-  version: 0,
-  fields: setSchema.parse({}),
-};
-
 export class EntityService {
   readonly autoCreate: boolean;
   readonly checkGateway: (fields: Fields['gateway']) => void;
   readonly #table: EntityTable;
   readonly #shards: ShardPorts;
   readonly #book: EntityBook;
+  readonly #resourceInUse: EntityServiceOptions['resourceInUse'];
   readonly #queue = new KeyedQueue();
   /** `kind/name` of what is being deleted: nothing new may refer to it or be sent to it. */
   readonly #leaving = new Set<string>();
@@ -89,13 +87,14 @@ export class EntityService {
     this.checkGateway = options.checkGateway ?? (() => {});
     this.#table = options.table;
     this.#shards = options.shards;
+    this.#resourceInUse = options.resourceInUse;
     this.#book = book;
   }
 
   /** Reads all entities; the shards are not told, see `changesFor`. */
   static open(options: EntityServiceOptions): EntityService {
     const book = new EntityBook();
-    book.put(defaultSetRow);
+    for (const row of STANDING_ROWS) book.put(row);
     for (const kind of ENTITY_KINDS) {
       for (const row of options.table.list(KIND_NUMBERS[kind])) book.put(readRow(kind, row));
     }
@@ -129,13 +128,12 @@ export class EntityService {
     return this.#book.get('destination', destination)?.fields.owner;
   }
 
-  /** Makes a destination with defaults, once for all callers at the same time. */
-  async create(destination: string): Promise<void> {
-    checkEntityName('destination', destination);
-    await this.#queue.run(keyOf('destination', destination), async () => {
-      if (this.#book.get('destination', destination) !== undefined) return;
-      const parsed = parseEntity('destination', destination, {});
-      await this.#put('destination', destination, parsed, DAEMON);
+  /** Makes a destination or a resource with defaults, once for all callers at the same time. */
+  async create(name: string, kind: 'destination' | 'resource' = 'destination'): Promise<void> {
+    checkEntityName(kind, name);
+    await this.#queue.run(keyOf(kind, name), async () => {
+      if (this.#book.get(kind, name) !== undefined) return;
+      await this.#put(kind, name, parseEntity(kind, name, {}), DAEMON);
     });
   }
 
@@ -243,17 +241,19 @@ export class EntityService {
    * @throws FairleadError entityNotFound, reservedName, inUse
    */
   async checkRemovable(kind: EntityKind, name: string): Promise<void> {
-    if (kind === 'set' && name === DEFAULT_SET) {
-      throw new FairleadError('reservedName', 'The set default always exists; PUT changes it.');
+    if (isStanding(kind, name)) {
+      const message = `The ${kind} ${name} always exists; PUT changes it.`;
+      throw new FairleadError('reservedName', message);
     }
     const row = this.get(kind, name);
     this.#checkUnreferred(row);
     await this.checkIdle(row);
   }
 
-  /** @throws FairleadError inUse when a shard has work of it */
+  /** @throws FairleadError inUse when a shard has work of it, or the gate */
   async checkIdle(row: EntityRow): Promise<void> {
     const { kind, name } = row;
+    if (kind === 'resource' && (await this.#resourceInUse?.(name))) throw busyError(name);
     if (!isShardKind(kind)) return;
     // To those that it drives the daemon itself is subscribed, and ends that when they are gone.
     if (row.kind === 'gateway' && row.fields.type !== 'pull') return;
@@ -322,8 +322,8 @@ export class EntityService {
 
   /** Keeps what a row refers to, and its tenant, as they are while it is stored. */
   #claim(row: EntityRow): () => void {
-    const { kind, name, fields } = row;
-    const references = referencesOf(kind, fields);
+    const { name } = row;
+    const references = referencesOf(row);
     for (const reference of references) this.#checkThere(reference);
     if (row.kind === 'gateway') {
       checkOneShard(row.fields.destinations, (each) => this.find('destination', each)?.fields);

@@ -4,7 +4,7 @@
  * Fixed on purpose: one algorithm, issuer and audience compared, exp required, no leeway. A tenant
  * comes from a verified token and from nowhere else.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
@@ -61,21 +61,32 @@ export class Authenticator {
     if (token.length > BOUNDS.tokenBytes) {
       throw new FairleadError('tokenInvalid', `A token has at most ${BOUNDS.tokenBytes} bytes.`);
     }
-    const hash = createHash('sha256').update(token).digest('base64');
-    const known = this.#verified.get(hash);
+    const key = hashOf(token);
+    const known = this.#verified.get(key);
     if (known !== undefined) {
-      this.#verified.delete(hash);
+      this.#verified.delete(key);
       if (known.expiresAtMs <= this.#nowMs()) throw new FairleadError('tokenExpired');
-      this.#verified.set(hash, known);
+      this.#verified.set(key, known);
       return known;
     }
     const identity = identityOf(await this.#payloadOf(token));
-    this.#verified.set(hash, identity);
+    this.#verified.set(key, identity);
     if (this.#verified.size > BOUNDS.tokensCached) {
       const oldest = this.#verified.keys().next();
       if (!oldest.done) this.#verified.delete(oldest.value);
     }
     return identity;
+  }
+
+  /** What a token says that was verified before and is still good; of any other, undefined: `verify` knows why. */
+  known(token: string): Identity | undefined {
+    if (token.length > BOUNDS.tokenBytes) return undefined;
+    const key = hashOf(token);
+    const known = this.#verified.get(key);
+    if (known === undefined || known.expiresAtMs <= this.#nowMs()) return undefined;
+    this.#verified.delete(key);
+    this.#verified.set(key, known);
+    return known;
   }
 
   /** Signs with the newest key. Throws invalidValue for claims that `verify` would refuse. */
@@ -129,6 +140,8 @@ export class Authenticator {
     throw refusalOf(failure);
   }
 }
+
+const hashOf = (token: string): string => hash('sha256', token, 'base64');
 
 function keyFor(kid: unknown, id: string, secret: Uint8Array): Uint8Array {
   if (kid !== undefined && kid !== id) throw new errors.JWKSNoMatchingKey();

@@ -11,7 +11,7 @@ import { LIMITS } from '../limits.ts';
 import { encodeError } from '../protocol/frames.ts';
 import { CLOSE } from '../protocol/kinds.ts';
 import { type Identity, SCOPES } from './identity.ts';
-import type { ShardPort } from './shard-port.ts';
+import type { GatePort, ShardPort } from './shard-port.ts';
 import type { WaitingFrames } from './waiting-frames.ts';
 
 /** What hangs on a socket: the library copies these fields once, so they never change. */
@@ -34,6 +34,7 @@ export interface ConnectionOptions {
   readonly identity: Identity;
   readonly socket: Socket;
   readonly shards: readonly ShardPort[];
+  readonly gate: GatePort | undefined;
 }
 
 export class Connection {
@@ -52,15 +53,18 @@ export class Connection {
   /** Frames behind a destination that is being made; undefined nearly always. */
   waiting: WaitingFrames | undefined;
   expiry: NodeJS.Timeout | undefined;
+  readonly #gate: GatePort | undefined;
+  #gateKnows = false;
   /** A byte a shard: 1 once the shard knows this connection. */
   readonly #announced: Uint8Array;
 
-  constructor({ number, identity, socket, shards }: ConnectionOptions) {
+  constructor({ number, identity, socket, shards, gate }: ConnectionOptions) {
     this.number = number;
     this.identity = identity;
     this.scopes = identity.scopes;
     this.socket = socket;
     this.shards = shards;
+    this.#gate = gate;
     this.#announced = new Uint8Array(shards.length);
   }
 
@@ -76,10 +80,21 @@ export class Connection {
     return port;
   }
 
-  /** Tells every shard that knows it: it is gone. */
+  /** The gate, knowing this connection from here on; undefined where there is none. */
+  gate(): GatePort | undefined {
+    if (!this.#gateKnows) {
+      this.#gateKnows = true;
+      this.#gate?.connect(this.number, this.scopes, this.identity.tenant ?? '');
+    }
+    return this.#gate;
+  }
+
+  /** Tells every shard that knows it, and the gate: it is gone. */
   disconnect(): void {
     this.#eachAnnounced((port) => port.disconnect(this.number));
     this.#announced.fill(0);
+    if (this.#gateKnows) this.#gate?.disconnect(this.number);
+    this.#gateKnows = false;
   }
 
   park(): void {

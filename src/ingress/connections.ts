@@ -14,10 +14,11 @@ import { BOUNDS } from './bounds.ts';
 import { Connection, type Socket } from './connection.ts';
 import { type Identity, SCOPES } from './identity.ts';
 import { InternalConnection, type TakeFrame } from './internal-connection.ts';
-import type { ShardPort } from './shard-port.ts';
+import type { GatePort, ShardPort } from './shard-port.ts';
 
 export interface ConnectionsOptions {
   readonly shards: readonly ShardPort[];
+  readonly gate?: GatePort | undefined;
   readonly logger: Logger;
   readonly nowMs?: () => number;
 }
@@ -68,7 +69,8 @@ export class Connections {
 
   open(socket: Socket, identity: Identity): Connection {
     const number = this.#nextNumber();
-    const connection = new Connection({ number, identity, socket, shards: this.#options.shards });
+    const { shards, gate } = this.#options;
+    const connection = new Connection({ number, identity, socket, shards, gate });
     this.#open.set(number, connection);
     if ((identity.scopes & SCOPES.receive) !== 0) this.#receivers.add(connection);
     this.#armExpiry(connection);

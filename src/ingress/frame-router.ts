@@ -3,7 +3,7 @@
  * forwards the bytes; everything else is answered here with a coded error. The hot path in.
  *
  * Publish and subscribe go by destination, credit and settle by the connection's subscriptions,
- * receipt, cancel and status by the shard in their message ids.
+ * receipt, cancel and status by the shard in their message ids; what is about permits goes to the gate.
  *
  * A tenant takes messages (`receive`) of the destinations that it owns and knows of no other: a
  * foreign one is answered as one that does not exist. What it owns is closed to other tenants.
@@ -18,10 +18,11 @@ import { BOUNDS } from './bounds.ts';
 import type { Connection } from './connection.ts';
 import { DestinationMaker } from './destination-maker.ts';
 import type { Directory } from './directory.ts';
-import { SCOPES } from './identity.ts';
+import { SCOPES, type ScopeName } from './identity.ts';
 import {
   faulty,
   frameTooLarge,
+  gateFull,
   gatewayOfPlatform,
   inputFull,
   scopeMissing,
@@ -96,13 +97,18 @@ export class FrameRouter {
       case KIND.status:
         if (this.#may(connection, header, 'publish')) this.#byIds(connection, bytes, header);
         return;
+      case KIND.acquire:
+      case KIND.release:
+      case KIND.renew:
+        if (this.#may(connection, header, 'gate')) this.#gate(connection, bytes, header);
+        return;
       default:
         if (this.#mayTake(connection, header)) this.#follow(connection, bytes, header);
         return;
     }
   }
 
-  #may(connection: Connection, header: FrameHeader, scope: 'publish' | 'consume'): boolean {
+  #may(connection: Connection, header: FrameHeader, scope: ScopeName): boolean {
     if ((connection.scopes & SCOPES[scope]) !== 0) return true;
     this.#refuse(connection, header.id, scopeMissing(header.kind, scope));
     return false;
@@ -153,12 +159,30 @@ export class FrameRouter {
       return;
     }
     const shard = this.#shardOf(connection, bytes, header);
-    if (shard === undefined) return;
+    if (shard === undefined || this.#isWindowFull(connection, bytes, header)) return;
+    this.#forward(connection, bytes, header, shard);
+  }
+
+  #isWindowFull(connection: Connection, bytes: Uint8Array, header: FrameHeader): boolean {
     const unansweredBytes = connection.unansweredBytes + bytes.byteLength;
-    if (unansweredBytes > LIMITS.publishWindowBytes + BOUNDS.windowRoomBytes) {
-      this.#refuse(connection, header.id, windowFull(connection.unansweredBytes));
+    if (unansweredBytes <= LIMITS.publishWindowBytes + BOUNDS.windowRoomBytes) return false;
+    this.#refuse(connection, header.id, windowFull(connection.unansweredBytes));
+    return true;
+  }
+
+  /** Who holds permits may give them back and renew them to the end. */
+  #gate(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    if (header.kind === KIND.acquire) {
+      if (this.#isLeaving(connection, header)) return;
+      if (this.#isWindowFull(connection, bytes, header)) return;
+    }
+    const gate = connection.gate();
+    if (gate === undefined) {
+      this.#faulty(connection, header, 'notYetSupported');
+    } else if (gate.frame(connection.number, bytes)) {
+      connection.unansweredBytes += bytes.byteLength;
     } else {
-      this.#forward(connection, bytes, header, shard);
+      this.#refuse(connection, header.id, gateFull());
     }
   }
 
@@ -186,12 +210,8 @@ export class FrameRouter {
   /** What a gateway received goes to no shard; the answer leaves when it is durable. */
   #inbound(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
     if (this.#isLeaving(connection, header)) return;
+    if (this.#isWindowFull(connection, bytes, header)) return;
     const { id } = header;
-    const unansweredBytes = connection.unansweredBytes + bytes.byteLength;
-    if (unansweredBytes > LIMITS.publishWindowBytes + BOUNDS.windowRoomBytes) {
-      this.#refuse(connection, id, windowFull(connection.unansweredBytes));
-      return;
-    }
     const { byteLength } = bytes;
     connection.unansweredBytes += byteLength;
     this.#options.inbound(bytes).then(

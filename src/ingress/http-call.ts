@@ -34,6 +34,7 @@ export class HttpCall {
   readonly #response: uWS.HttpResponse;
   #open = true;
   #onAborted: (() => void) | undefined;
+  #onGone: (() => void) | undefined;
 
   constructor(response: uWS.HttpResponse, request: uWS.HttpRequest) {
     this.#response = response;
@@ -41,6 +42,7 @@ export class HttpCall {
     response.onAborted(() => {
       this.#open = false;
       this.#onAborted?.();
+      this.#onGone?.();
     });
     const headers = new Map<string, string>();
     request.forEach((name, value) => {
@@ -57,6 +59,12 @@ export class HttpCall {
   /** False once it is answered or the client has gone. */
   get open(): boolean {
     return this.#open;
+  }
+
+  /** Calls it once if the client goes away before it is answered; undefined: no longer. */
+  onGone(listener: (() => void) | undefined): void {
+    this.#onGone = listener;
+    if (!this.#open) listener?.();
   }
 
   /** The bearer token; throws tokenMissing. */
@@ -135,8 +143,13 @@ export class HttpCall {
       response.writeHeader('x-request-id', this.requestId);
       if (body !== undefined) response.writeHeader('content-type', 'application/json');
       for (const [name, value] of Object.entries(headers ?? {})) response.writeHeader(name, value);
-      if (this.method === 'HEAD') response.endWithoutBody(Buffer.byteLength(content), close);
-      else response.end(content, close);
+      if (this.method === 'HEAD') {
+        // With the length as its argument the library would wait for that many bytes.
+        response.writeHeader('content-length', String(Buffer.byteLength(content)));
+        response.endWithoutBody(undefined, close);
+      } else {
+        response.end(content, close);
+      }
     });
   }
 

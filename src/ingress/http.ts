@@ -14,12 +14,14 @@ import { ClientGone, HttpCall, overloaded } from './http-call.ts';
 import {
   type BasicRoute,
   type HttpMethod,
+  type HttpReply,
   HttpRouter,
   type JsonRoute,
   type Match,
   type Route,
 } from './http-router.ts';
 import { hasScope, type Identity } from './identity.ts';
+import { CountedRequest, type Turnstile } from './turnstile.ts';
 
 export interface HttpServerOptions {
   readonly auth: Authenticator;
@@ -29,6 +31,8 @@ export interface HttpServerOptions {
   readonly errorForms?: readonly ErrorForm[];
   /** Routes that are not `always` answer notReady while this says so. */
   readonly isServing: () => boolean;
+  /** Counts requests of routes that are not `always`, for the tenant that asks. */
+  readonly turnstile?: Turnstile | undefined;
   readonly requestsMax?: number;
   readonly requestBodyBytes?: number;
 }
@@ -37,6 +41,12 @@ const bodiless = new Set(['GET', 'HEAD', 'OPTIONS']);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 type Params = Readonly<Record<string, string>>;
+
+interface Asked {
+  readonly call: HttpCall;
+  readonly params: Params;
+  readonly counted: CountedRequest;
+}
 
 export class HttpServer {
   readonly #options: HttpServerOptions;
@@ -71,51 +81,66 @@ export class HttpServer {
 
   async #take(call: HttpCall): Promise<void> {
     this.#underway += 1;
+    const counted = new CountedRequest(this.#options.turnstile, call);
     try {
-      await this.#answer(call);
+      const status = await this.#answer(call, counted);
+      counted.leave(tells(status));
     } catch (error) {
-      this.#fail(call, error);
+      const isGone = error instanceof ClientGone;
+      counted.leave(
+        isGone ? undefined : tells(error instanceof FairleadError ? error.status : 500),
+      );
+      this.#fail(call, error, counted.headers);
     } finally {
       this.#underway -= 1;
       if (this.#underway === 0) this.#idle?.();
     }
   }
 
-  /** Everything up to the first await runs while the library's request is still valid. */
-  async #answer(call: HttpCall): Promise<void> {
+  /**
+   * Everything up to the first await runs while the library's request is still valid. Returns the
+   * status.
+   */
+  async #answer(call: HttpCall, counted: CountedRequest): Promise<number> {
     const match = this.#match(call);
     if ('allow' in match) {
       const message = `${call.path} does not take ${call.method}, but ${match.allow}.`;
-      this.#refuse(call, new FairleadError('methodNotAllowed', message), { allow: match.allow });
-      return;
+      const error = new FairleadError('methodNotAllowed', message);
+      this.#refuse(call, error, { allow: match.allow });
+      return error.status;
     }
     const { route, params } = match;
     this.#admit(route);
-    if (route.body === 'form') await this.#answerForm(call, route, params);
-    else await this.#answerJson(call, route, params);
+    const ask = { call, params, counted };
+    const { headers, ...reply } =
+      route.body === 'form' ? await this.#askForm(route, ask) : await this.#askJson(route, ask);
+    call.reply({ ...reply, headers: { ...counted.headers, ...headers } });
+    return reply.status;
   }
 
-  async #answerForm(call: HttpCall, route: BasicRoute, params: Params): Promise<void> {
+  async #askForm(route: BasicRoute, { call, params, counted }: Asked): Promise<HttpReply> {
     const credentials = call.credentials();
     const bytes = bodiless.has(call.method) ? undefined : await this.#body(call);
     const { query, headers } = call;
     const body = parseForm(bytes ?? new Uint8Array(), headers.get('content-type'));
-    if (!call.open) return;
-    call.reply(await route.handler({ params, query, headers, body, credentials }));
+    if (!call.open) throw new ClientGone();
+    const enter = (tenant: string) => counted.enter(tenant);
+    return await route.handler({ params, query, headers, body, credentials, enter });
   }
 
-  async #answerJson(call: HttpCall, route: JsonRoute, params: Params): Promise<void> {
+  async #askJson(route: JsonRoute, { call, params, counted }: Asked): Promise<HttpReply> {
     const isSigned = route.signed === true && !call.headers.has('authorization');
     const token = route.scope === 'none' || isSigned ? undefined : call.token();
     const body = bodiless.has(call.method) ? undefined : this.#body(call);
     const identity = token === undefined ? undefined : await this.#identify(token, route, body);
     const bytes = await body;
     const json = bytes === undefined ? undefined : parseJson(bytes);
-    if (!call.open) return;
+    if (!call.open) throw new ClientGone();
+    if (!route.always) await counted.enter(identity?.tenant ?? '');
     const { path, query, headers, requestId, remoteAddress } = call;
     const method = route.method as HttpMethod;
     const asked = { method, path, params, query, headers, body: json, bytes };
-    call.reply(await route.handler({ ...asked, identity, remoteAddress, requestId }));
+    return await route.handler({ ...asked, identity, remoteAddress, requestId });
   }
 
   #match(call: HttpCall): Match {
@@ -148,21 +173,26 @@ export class HttpServer {
     return identity;
   }
 
-  #fail(call: HttpCall, error: unknown): void {
+  #fail(call: HttpCall, error: unknown, headers: Readonly<Record<string, string>>): void {
     if (error instanceof ClientGone) return;
     if (error instanceof FairleadError) {
-      this.#refuse(call, error);
+      this.#refuse(call, error, headers);
       return;
     }
     const { requestId, method, path } = call;
     this.#options.logger.error({ err: error, requestId, method, path }, 'request failed');
-    this.#refuse(call, new FairleadError('internal', undefined, { requestId }));
+    this.#refuse(call, new FairleadError('internal', undefined, { requestId }), headers);
   }
 
   #refuse(call: HttpCall, error: FairleadError, headers: Readonly<Record<string, string>> = {}) {
     const form = this.#options.errorForms?.find(({ prefix }) => call.path.startsWith(prefix));
     call.refuse(error, headers, form?.replyOf);
   }
+}
+
+/** What the time of a request tells of the interface: a refusal is quick and tells nothing. */
+function tells(status: number): boolean | undefined {
+  return status >= 500 ? false : status >= 400 ? undefined : true;
 }
 
 function parseJson(bytes: Uint8Array): unknown {

@@ -41,6 +41,11 @@ export function inputFull(): FairleadError {
   return new FairleadError('overloaded', 'The shard has too much unread input.', details);
 }
 
+export function gateFull(): FairleadError {
+  const details = { retryAfterMs: BOUNDS.inputRetryAfterMs };
+  return new FairleadError('overloaded', 'The gate has too much unread input.', details);
+}
+
 export function waitingFull(): FairleadError {
   const message = 'Too much waits for destinations that are being made.';
   const details = { retryAfterMs: BOUNDS.windowRetryAfterMs };

@@ -22,15 +22,17 @@ import { healthRoutes, type Readiness } from './health.ts';
 import { HttpServer } from './http.ts';
 import type { Route } from './http-router.ts';
 import { loadLibrary } from './library.ts';
+import { listenAlone, openApp, type TlsFiles } from './listen.ts';
 import type { MetricFamily } from './metrics-text.ts';
-import type { ShardPort } from './shard-port.ts';
+import type { GatePort, ShardPort } from './shard-port.ts';
+import type { Turnstile } from './turnstile.ts';
 import { Upgrader } from './upgrade.ts';
 
 export interface IngressOptions {
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
-  readonly tls?: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly tls?: TlsFiles | undefined;
   readonly allowFallback: boolean;
   readonly auth: Authenticator;
   readonly shards: readonly ShardPort[];
@@ -42,6 +44,10 @@ export interface IngressOptions {
   readonly metricsScope: 'none' | 'platform';
   /** Takes what gateways received; left out: nobody does. */
   readonly inbound?: InboundPort;
+  /** Gives permits; left out: nobody does. */
+  readonly gate?: GatePort;
+  /** Counts requests of the REST interface; left out: only all together are bounded. */
+  readonly turnstile?: Turnstile;
   readonly logger: Logger;
   /** As told to clients in the hello frame. */
   readonly durability: string;
@@ -66,6 +72,7 @@ const helloLimits = {
   creditMax: LIMITS.creditMax,
   idsPerFrame: LIMITS.idsPerFrame,
   subscriptionsPerConnection: LIMITS.subscriptionsPerConnection,
+  permitsPerFrame: LIMITS.permitsPerFrame,
 } as const;
 
 export class Ingress {
@@ -90,10 +97,10 @@ export class Ingress {
   }
 
   private constructor(options: IngressOptions) {
-    const { auth, shards, directory, logger, requestsMax, connectionsMax } = options;
+    const { auth, shards, gate, directory, logger, requestsMax, connectionsMax } = options;
     this.#options = options;
     this.#library = loadLibrary(options);
-    this.connections = new Connections({ shards, logger });
+    this.connections = new Connections({ shards, gate, logger });
     directory.onChange(({ kind, name }) => {
       if (kind === 'destination') this.connections.ownerChanged(name, directory.ownerOf(name));
     });
@@ -112,6 +119,7 @@ export class Ingress {
       ],
       errorForms: options.errorForms ?? [],
       isServing: () => this.#serving,
+      turnstile: options.turnstile,
       ...(requestsMax === undefined ? {} : { requestsMax }),
     });
     this.#upgrader = new Upgrader({
@@ -173,39 +181,13 @@ export class Ingress {
   }
 
   async #listen(): Promise<void> {
-    const { host, port } = this.#options;
-    const app = this.#app();
+    const { host, port, tls } = this.#options;
+    const app = openApp(this.#library, tls);
     app.ws<SocketData>('/v1/stream', this.#behavior());
     this.#http.attach(app);
-    // Exclusive, because the library shares ports by default: a second daemon would take half of
-    // the connections without a word. Its types lack this form of listen.
-    const listen = app.listen.bind(app) as unknown as ListenExclusive;
-    const listener = await new Promise<uWS.us_listen_socket | false>((resolve) => {
-      listen(host, port, LISTEN_EXCLUSIVE, resolve);
-    });
-    if (!listener)
-      throw new Error(
-        `cannot listen on ${host}:${port}: the address is in use or not of this host`,
-      );
+    const listener = await listenAlone(app, { host, port });
     this.#listener = listener;
     this.#port = this.#library.us_socket_local_port(listener);
-  }
-
-  #app(): uWS.TemplatedApp {
-    const { tls } = this.#options;
-    if (tls === undefined) return this.#library.App();
-    const { certFile, keyFile } = tls;
-    try {
-      return this.#library.SSLApp({ cert_file_name: certFile, key_file_name: keyFile });
-    } catch (error) {
-      // The library does not say which, nor why.
-      throw new Error(
-        `TLS: ${certFile} or ${keyFile} cannot be read, or they do not belong together`,
-        {
-          cause: error,
-        },
-      );
-    }
   }
 
   #behavior(): uWS.WebSocketBehavior<SocketData> {
@@ -246,15 +228,6 @@ export class Ingress {
     session.connection.send(this.#hello);
   }
 }
-
-type ListenExclusive = (
-  host: string,
-  port: number,
-  options: number,
-  done: (listener: uWS.us_listen_socket | false) => void,
-) => void;
-
-const LISTEN_EXCLUSIVE = 1;
 
 /** A close frame's reason has at most 123 bytes (RFC 6455, 5.5). */
 const REASON_BYTES_MAX = 123;

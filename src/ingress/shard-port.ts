@@ -1,4 +1,4 @@
-/** What the ingress needs of a shard, and what a shard needs of the ingress; daemon.ts joins them. */
+/** What the ingress needs of a shard and of the gate; daemon.ts joins them. */
 
 /** The main thread's end of one shard. None of these waits, and none keeps the bytes it is given. */
 export interface ShardPort {
@@ -13,4 +13,14 @@ export interface ShardPort {
   frame(connection: number, bytes: Uint8Array): boolean;
   /** One of the operations that are answered with JSON text. */
   request(op: number, body: Uint8Array): Promise<string>;
+}
+
+/** The gate's end for connections. None of these waits, and none keeps the bytes it is given. */
+export interface GatePort {
+  /** Announces a connection; before its first frame. `tenant` is empty for the platform. */
+  connect(connection: number, scopes: number, tenant: string): void;
+  /** Ends it: its permits may be claimed for a while, its waiters are dropped. */
+  disconnect(connection: number): void;
+  /** Copies one client frame. False: too much waits, nothing was taken. */
+  frame(connection: number, bytes: Uint8Array): boolean;
 }

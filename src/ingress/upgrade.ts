@@ -95,7 +95,8 @@ function wrongSubprotocol({ headers }: HttpCall): FairleadError | undefined {
 
 /** A token that is good but opens nothing here. */
 function nothingUsable({ scopes }: Identity): Session['refusal'] {
-  if ((scopes & (SCOPES.publish | SCOPES.consume | SCOPES.receive)) !== 0) return undefined;
-  const reason = 'scopeMissing: this needs the scope publish, consume or receive';
+  const usable = SCOPES.publish | SCOPES.consume | SCOPES.gate | SCOPES.receive;
+  if ((scopes & usable) !== 0) return undefined;
+  const reason = 'scopeMissing: this needs the scope publish, consume, gate or receive';
   return { code: CLOSE.forbidden, reason };
 }

@@ -2,6 +2,7 @@
 // effects. The byte tables are in docs/exchange.md. Both sides are parts of one daemon, so damage
 // is a programmer's error and throws.
 import { ENTITY_KIND, type EntityKind } from './configure.ts';
+import type { GateOp } from './gate-exchange.ts';
 import { pack } from './msgpack.ts';
 
 export {
@@ -50,9 +51,16 @@ export const INPUT_OP = {
   eventsTaken: 23,
   forget: 24,
 } as const;
-export type InputOp = (typeof INPUT_OP)[keyof typeof INPUT_OP];
+export type InputOp = (typeof INPUT_OP)[keyof typeof INPUT_OP] | GateOp;
 
-export const EFFECT_OP = { send: 1, reply: 2, close: 3, replyFrame: 4, statusEvents: 5 } as const;
+export const EFFECT_OP = {
+  send: 1,
+  reply: 2,
+  close: 3,
+  replyFrame: 4,
+  statusEvents: 5,
+  entered: 6,
+} as const;
 
 /**
  * Scopes of a connection, as bits. No token gives `internal`: it marks the daemon's own connections.
@@ -256,10 +264,15 @@ export class EffectsReader {
     this.#left = this.entries;
   }
 
-  /** The counters of the header, as a new object. */
+  /** The counters of a shard's header, as a new object. */
   counters(): Counters {
-    const counters = {} as Counters;
-    COUNTER_NAMES.forEach((name, at) => {
+    return this.countersOf(COUNTER_NAMES);
+  }
+
+  /** The counters of the header under these names, as a new object. */
+  countersOf<N extends string>(names: readonly N[]): Record<N, number> {
+    const counters = {} as Record<N, number>;
+    names.forEach((name, at) => {
       counters[name] = u64(this.#view, 24 + 8 * at);
     });
     return counters;

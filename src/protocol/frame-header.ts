@@ -74,7 +74,11 @@ export class FrameHeader {
       case KIND.status:
         return fields < 3 ? 'wrongType' : this.#readIds(kind === KIND.receipt);
       case KIND.inbound:
+      case KIND.acquire:
+      case KIND.release:
         return fields < 3 ? 'wrongType' : undefined;
+      case KIND.renew:
+        return fields < 4 ? 'wrongType' : undefined;
       default:
         return isClientKind(kind) ? 'notYetSupported' : 'unknownKind';
     }

@@ -15,6 +15,11 @@ export interface FormRequest {
   readonly query: URLSearchParams;
   /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>;
+  /**
+   * Counts the request for a tenant, once its handler knows who asks; a promise where it waits.
+   * @throws FairleadError when as many of the tenant are under way as may be
+   */
+  readonly enter: (tenant: string) => Promise<void> | undefined;
   /** The fields of the form; empty without a body. */
   readonly body: URLSearchParams;
   readonly credentials: BasicCredentials;

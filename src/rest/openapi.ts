@@ -5,7 +5,13 @@ import { errorSchema, type JsonSchema, SchemaCollector } from './openapi-schemas
 import { NO_QUERY, type RestRoute, type RestScope, route } from './rest-route.ts';
 
 /** What any route may answer. */
-const COMMON_ERRORS: readonly ErrorName[] = ['unknownField', 'internal', 'notReady', 'overloaded'];
+const COMMON_ERRORS: readonly ErrorName[] = [
+  'unknownField',
+  'internal',
+  'notReady',
+  'overloaded',
+  'concurrencyLimit',
+];
 const TOKEN_ERRORS: readonly ErrorName[] = [
   'tokenMissing',
   'tokenInvalid',

@@ -2,18 +2,11 @@
  * Reads what a shard stored and hands it to the native core in the order of replay: meta, keys,
  * events, states, log, batches (docs/exchange.md), in chunks of the journal's form.
  */
+import { JournalChunk, type TakeChunk } from '../exchange/journal-chunk.ts';
 import { RECORD_VERSION } from '../protocol/records.ts';
-import type { Entry, Environment } from '../store/environment.ts';
+import type { Environment } from '../store/environment.ts';
 import { checkRecordVersion } from '../store/record.ts';
 import type { RecoveryFigures } from './tasks.ts';
-
-/** Where recovered records go. */
-export type TakeChunk = (chunk: Uint8Array) => void;
-
-const CHUNK_BYTES = 4 * 1024 * 1024;
-const COUNT_BYTES = 4;
-const ENTRY_HEADER_BYTES = 8;
-const PUT = 1;
 
 /** First byte of the keys, in the order of replay, with name and newest version of the records. */
 const TABLES = [
@@ -38,7 +31,7 @@ const BATCH_COUNT_AT = 26;
 export function recover(environment: Environment, take: TakeChunk): RecoveryFigures {
   const start = performance.now();
   const figures = { records: 0, messages: 0, bytes: 0, ms: 0 };
-  const chunk = new Chunk(take);
+  const chunk = new JournalChunk(take);
   refuseUnknownKeys(environment);
   for (const [table, name, version] of TABLES) {
     for (const entry of environment.range(Uint8Array.of(table), Uint8Array.of(table + 1))) {
@@ -72,38 +65,4 @@ function refuseUnknownKeys(environment: Environment): void {
 function messagesOf(record: Uint8Array): number {
   if (record.length < BATCH_COUNT_AT + 2) return 0;
   return (record[BATCH_COUNT_AT] as number) + ((record[BATCH_COUNT_AT + 1] as number) << 8);
-}
-
-/** Collects puts in the form of a journal and hands them on when 4 MiB are full. */
-class Chunk {
-  readonly #take: TakeChunk;
-  #bytes = new Uint8Array(CHUNK_BYTES);
-  #used = COUNT_BYTES;
-  #entries = 0;
-
-  constructor(take: TakeChunk) {
-    this.#take = take;
-  }
-
-  put({ key, value }: Entry): void {
-    const needed = ENTRY_HEADER_BYTES + key.length + value.length;
-    if (this.#used + needed > this.#bytes.length) this.flush();
-    if (this.#used + needed > this.#bytes.length)
-      this.#bytes = new Uint8Array(COUNT_BYTES + needed);
-    const at = this.#used;
-    this.#bytes.set([PUT, key.length, 0, 0], at);
-    new DataView(this.#bytes.buffer).setUint32(at + 4, value.length, true);
-    this.#bytes.set(key, at + ENTRY_HEADER_BYTES);
-    this.#bytes.set(value, at + ENTRY_HEADER_BYTES + key.length);
-    this.#used = at + needed;
-    this.#entries += 1;
-  }
-
-  flush(): void {
-    if (this.#entries === 0) return;
-    new DataView(this.#bytes.buffer).setUint32(0, this.#entries, true);
-    this.#take(this.#bytes.subarray(0, this.#used));
-    this.#used = COUNT_BYTES;
-    this.#entries = 0;
-  }
 }

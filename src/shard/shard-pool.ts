@@ -13,8 +13,8 @@ import { LIMITS } from '../limits.ts';
 import { native } from '../native.ts';
 import { shardPath } from '../store/data-directory.ts';
 import type { Durability } from '../store/environment.ts';
-import type { FrameSink } from './frame-sink.ts';
 import { ShardPort } from './shard-port.ts';
+import type { ShardSink } from './shard-sink.ts';
 import type { ExchangeResult, ExchangeTask, OpenResult, OpenTask, ShardMemory } from './tasks.ts';
 
 export interface ShardPoolOptions {
@@ -31,7 +31,7 @@ export interface ShardPoolOptions {
   configuration: (shard: number) => Uint8Array;
   clock: ProcessClock;
   logger: Logger;
-  sink: FrameSink;
+  sink: ShardSink;
   /** Called once, when the process has to end at once (`native.exitNow(70)`). */
   onFatal: (error: Error) => void;
   /** Trust flushed transactions only, as after a power cut. */

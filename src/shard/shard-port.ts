@@ -6,6 +6,10 @@
  * more and never comes back: the process is about to end.
  */
 import { FairleadError } from '../errors.ts';
+import { SpareBuffers } from '../exchange/buffers.ts';
+import { EffectsDispatcher } from '../exchange/effects.ts';
+import { FlushHistogram } from '../exchange/flush-histogram.ts';
+import { InputQueue, type Windows } from '../exchange/input-queue.ts';
 import { LIMITS } from '../limits.ts';
 import {
   type Counters,
@@ -19,17 +23,13 @@ import {
   INPUT_OP,
   type InputOp,
 } from '../protocol/exchange.ts';
-import { SpareBuffers } from './buffers.ts';
-import { EffectsDispatcher, type ReplyOp } from './effects.ts';
-import { FlushHistogram } from './flush-histogram.ts';
-import type { FrameSink } from './frame-sink.ts';
-import { InputQueue, type Windows } from './input-queue.ts';
+import type { ShardSink } from './shard-sink.ts';
 import type { ExchangeResult, ExchangeTask } from './tasks.ts';
 
 export interface ShardPortOptions {
   shard: number;
   bootId: number;
-  sink: FrameSink;
+  sink: ShardSink;
   /** Hands a task to the worker; its buffers are transferred. */
   run: (task: ExchangeTask) => Promise<ExchangeResult>;
   /** Called once: nothing of this shard can be trusted any more. */
@@ -46,6 +46,9 @@ interface UnderWay {
   result: ExchangeResult | undefined;
 }
 
+/** A reply is JSON text or one daemon frame. */
+type ReplyOp = typeof EFFECT_OP.reply | typeof EFFECT_OP.replyFrame;
+
 interface Request {
   /** How it is answered. */
   op: ReplyOp;
@@ -59,6 +62,8 @@ const OUTPUT_FIRST_BYTES = 256 * 1024;
 const RETRY_AFTER_MS = 200;
 /** The core tells calls from connections by the highest bit. */
 const REQUEST_ID_MAX = 0x7fff_ffff;
+/** Before the events of an entry. */
+const EVENT_SEQUENCE_BYTES = 8;
 const utf8 = new TextDecoder();
 
 export class ShardPort {
@@ -90,9 +95,7 @@ export class ShardPort {
   constructor(options: ShardPortOptions) {
     this.shard = options.shard;
     this.#options = options;
-    this.#dispatcher = new EffectsDispatcher(this.shard, options.sink, (id, op, bytes) =>
-      this.#reply(id, op, bytes),
-    );
+    this.#dispatcher = new EffectsDispatcher(options.sink, (effects) => this.#take(effects));
   }
 
   /** Counters of the newest exchange. */
@@ -309,6 +312,18 @@ export class ShardPort {
       return;
     }
     this.#watchTimer = this.#watchAfter(Math.max(leftMs, 1));
+  }
+
+  #take(effects: EffectsReader): void {
+    const { op } = effects;
+    if (op === EFFECT_OP.reply || op === EFFECT_OP.replyFrame) {
+      this.#reply(effects.connection, op, effects.entry());
+    } else if (op === EFFECT_OP.statusEvents) {
+      const events = effects.entry().subarray(EVENT_SEQUENCE_BYTES);
+      this.#options.sink.statusEvents(this.shard, effects.eventSequence(), events);
+    } else {
+      throw new RangeError(`effects have an entry of unknown op ${op}`);
+    }
   }
 
   #reply(id: number, op: ReplyOp, bytes: Uint8Array): void {

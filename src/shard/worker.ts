@@ -8,10 +8,10 @@
 import { writeSync } from 'node:fs';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { ProcessClock } from '../base/clock.ts';
+import { Journal } from '../exchange/journal.ts';
 import { native } from '../native.ts';
 import { Environment } from '../store/environment.ts';
 import { claimEnvironment } from '../store/identity.ts';
-import { Journal } from './journal.ts';
 import { recover } from './recovery.ts';
 import type { ExchangeResult, ExchangeTask, OpenResult, OpenTask, ShardTask } from './tasks.ts';
 
@@ -34,7 +34,7 @@ class ShardWorker {
   private constructor(task: OpenTask, shard: NativeShard, environment: Environment) {
     this.#shard = shard;
     this.#environment = environment;
-    this.#journal = new Journal(environment, task.durability);
+    this.#journal = new Journal(environment, { queued: task.durability === 'committed' });
     this.#clock = ProcessClock.attach(task.clock);
     this.#bootId = task.bootId;
   }

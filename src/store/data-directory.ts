@@ -5,8 +5,8 @@
  *   DIR/lock            held with flock(2) while a daemon uses the directory: kill -9 frees it
  *   DIR/main/           environment of the main thread (entities)
  *   DIR/outbound/       environment of what is sent out, and of what is waited for (outbound-tables.ts)
+ *   DIR/gate/           environment of permits (gate-tables.ts)
  *   DIR/shard-0/ …      environment of each shard
- *   DIR/outbound/       environment of outgoing requests and receipts (main thread)
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -95,6 +95,11 @@ export class DataDirectory {
   /** Folder of the environment of outgoing requests. */
   get outboundPath(): string {
     return join(this.path, 'outbound');
+  }
+
+  /** Folder of the environment of permits. */
+  get gatePath(): string {
+    return join(this.path, 'gate');
   }
 
   /** Gives the lock back; everything in the directory must be closed before. */

@@ -208,6 +208,7 @@ t.test('no parameters make the server fail', async (t) => {
         headers: new Map([['idempotency-key', form[0]?.[1] ?? '']]),
         body: new URLSearchParams([...form, ...base]),
         credentials: { user: SID, password: TOKEN },
+        enter: () => undefined,
       });
       seen.add(reply.status);
       const isOurs = fail !== null && ERRORS[fail].status >= 500;

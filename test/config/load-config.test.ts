@@ -40,6 +40,15 @@ t.test('an empty file gives the defaults', async (t) => {
       jitter: 0.2,
       failedKeepMs: 604_800_000,
     },
+    proxyListener: {
+      host: '127.0.0.1',
+      port: 7601,
+      trust: [],
+      requestsMax: 10_000,
+      socketsPerBackend: 1_024,
+      connectTimeoutMs: 3_000,
+    },
+    proxy: [],
     log: { level: 'info' },
     shutdown: { deadlineMs: 10_000 },
   });
@@ -56,6 +65,7 @@ t.test('every option can be set in the file', async (t) => {
   t.equal(config.dispatch.deadLettersMax, 500);
   t.strictSame(config.outbound.allow, ['10.20.0.0/16', 'hooks.internal:8080']);
   t.strictSame(config.outbound.retryMs, [0, 1_000]);
+  t.match(config.proxy, [{ resource: 'calls.create', seats: 2, keyHeader: 'x-api-key' }]);
   t.equal(origins.get('ingress.port'), `${file}:7`);
   t.notOk([...origins.values()].includes('default'));
   t.strictSame(warnings, []);

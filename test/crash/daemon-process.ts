@@ -129,6 +129,11 @@ export class BuiltDaemon {
     return JSON.parse(await this.#request(`/v1/${path}`, {}));
   }
 
+  /** Of any path, as it is. */
+  async text(path: string): Promise<string> {
+    return await this.#request(path, {});
+  }
+
   async shards(): Promise<readonly ShardStatus[]> {
     const text = await this.#request('/v1/status', {});
     return (JSON.parse(text) as { shards: ShardStatus[] }).shards;

@@ -96,7 +96,7 @@ t.test('effects released as they arrive are out of order', async (t) => {
   t.notOk(passed);
 });
 
-const JOURNAL = 'shard/journal.js';
+const JOURNAL = 'exchange/journal.js';
 const IMPORT = 'import { LIMITS } from "../limits.js";';
 const killShort = (build: string, more: Partial<CrashOptions> = {}) =>
   crashRun({ kills: 2, seed: 6, msBetween: [300, 500], drainTimeoutMs: 3_000, build, ...more });

@@ -31,7 +31,7 @@ import {
 } from '../../src/protocol/frames.ts';
 import { OUTCOME } from '../../src/protocol/kinds.ts';
 import { messageIdAt, messageIdToText } from '../../src/protocol/message-id.ts';
-import type { FrameSink } from '../../src/shard/frame-sink.ts';
+import type { ShardSink } from '../../src/shard/shard-sink.ts';
 import {
   configuration,
   DATA_ID,
@@ -84,7 +84,7 @@ let due: { key: string; outcome: number | SettleOutcome }[] = [];
 const isRetry = ({ outcome }: (typeof due)[number]): boolean => typeof outcome !== 'number';
 
 /** Called at the release of effects: what is marked here has left. */
-const sink: FrameSink = {
+const sink: ShardSink = {
   sendFrames(_connection, buffer, spans, count) {
     const lines: string[] = [];
     for (let at = 0; at < count; at += 1) {

@@ -67,6 +67,7 @@ t.test('absent fields get their defaults', async (t) => {
     levelFloors: null,
     waitingMax: null,
     waitingBytesMax: null,
+    concurrencyMax: null,
   });
   t.strictSame((await entities.put('pool', 'campaign', {}, operator)).row.fields, {
     ratePerSec: null,
@@ -189,10 +190,7 @@ t.test('wrong bodies are told what, why and what was received', async (t) => {
       'invalidValue: levelFloors.1: is at least 0, received -1.',
     ],
     [['sender', 'a/b', { pool: 'nowhere' }], 'unknownPool: pool: there is no pool "nowhere".'],
-    [
-      ['sender', 'ab', {}],
-      'invalidName: A sender is named by its tenant and itself, as in acme/4930, received "ab".',
-    ],
+    [['sender', 'ab', {}], 'invalidName: A sender is named tenant/sender, received "ab".'],
     [
       ['sender', 'a/b/c', {}],
       'invalidName: A name is made of A-Z a-z 0-9 . _ : + @ -, received "b/c".',

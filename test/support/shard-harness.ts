@@ -10,8 +10,8 @@ import {
 } from '../../src/protocol/exchange.ts';
 import { type DaemonFrame, type Delivery, decodeDaemonFrame } from '../../src/protocol/frames.ts';
 import { decodeStatusEvents, type StatusEvent } from '../../src/protocol/status-events.ts';
-import type { FrameSink } from '../../src/shard/frame-sink.ts';
 import { ShardPool, type ShardPoolOptions } from '../../src/shard/shard-pool.ts';
+import type { ShardSink } from '../../src/shard/shard-sink.ts';
 
 export const DESTINATION_DEFAULTS: DestinationFields = {
   ratePerSec: null,
@@ -27,7 +27,7 @@ export const DESTINATION_DEFAULTS: DestinationFields = {
 export const PLATFORM = SCOPE_BIT.publish | SCOPE_BIT.consume | SCOPE_BIT.platform;
 
 /** Keeps all frames; `wait` resolves when a predicate over them holds. */
-export class RecordingSink implements FrameSink {
+export class RecordingSink implements ShardSink {
   readonly frames: { connection: number; frame: DaemonFrame }[] = [];
   readonly closed: [connection: number, code: number][] = [];
   readonly released = new Map<number, number>();

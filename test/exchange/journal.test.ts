@@ -1,6 +1,6 @@
 // Journals: durable in order, exchanges without entries included, several in one transaction.
 import t from 'tap';
-import { Journal } from '../../src/shard/journal.ts';
+import { Journal } from '../../src/exchange/journal.ts';
 import { type Durability, Environment } from '../../src/store/environment.ts';
 
 const MAP_BYTES = 64 * 1024 * 1024;
@@ -13,7 +13,7 @@ function put(key: number): Uint8Array {
 
 function open(path: string, durability: Durability): [Environment, Journal] {
   const environment = Environment.open({ path, durability, mapBytes: MAP_BYTES });
-  return [environment, new Journal(environment, durability)];
+  return [environment, new Journal(environment, { queued: durability === 'committed' })];
 }
 
 /** Stages a journal that lies ready, as the native shard has it. */

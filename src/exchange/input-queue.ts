@@ -1,8 +1,8 @@
 /**
- * What waits to be sent to a shard: inputs of at most 1 MiB each, the last of them open.
+ * What waits for its exchange with a shard or the gate: inputs of at most 1 MiB each, the last of them open.
  *
  * With each input it keeps how many bytes of client frames each connection has in it, so that
- * their window is given back when the shard has answered.
+ * their window is given back when they are answered.
  */
 import { LIMITS } from '../limits.ts';
 import { ENTRY_HEADER_BYTES, INPUT_OP, InputBuffer, type InputOp } from '../protocol/exchange.ts';
@@ -26,6 +26,7 @@ interface Waiting {
 }
 
 export class InputQueue {
+  readonly #bytesMax: number;
   readonly #spares = new SpareBuffers({
     bytesMin: FIRST_BYTES,
     spareMax: LIMITS.exchangesInFlight + 1,
@@ -36,6 +37,11 @@ export class InputQueue {
   /** Bytes of `#full`. */
   #fullBytes = 0;
   #spareWindows: Windows[] = [];
+
+  /** `bytesMax`: of all that waits; past it frames are not taken. */
+  constructor(bytesMax: number = LIMITS.inputBytes) {
+    this.#bytesMax = bytesMax;
+  }
 
   get isEmpty(): boolean {
     return this.#full.length === 0 && this.#open.input.entries === 0;
@@ -48,7 +54,7 @@ export class InputQueue {
 
   /** Whether an entry of that many bytes fits below the bound. */
   hasRoom(bytes: number): boolean {
-    return this.bytes + ENTRY_HEADER_BYTES + bytes <= LIMITS.inputBytes;
+    return this.bytes + ENTRY_HEADER_BYTES + bytes <= this.#bytesMax;
   }
 
   append(op: InputOp, connection: number, bytes?: Uint8Array): void {
@@ -79,7 +85,15 @@ export class InputQueue {
 
   /** Takes the buffer and the map of an input back when its exchange is over. */
   giveBack({ buffer, bytes, windows }: ReadyInput): void {
-    this.#spares.give(buffer, bytes);
+    this.giveBuffer(buffer, bytes);
+    this.giveWindows(windows);
+  }
+
+  giveBuffer(buffer: ArrayBuffer, usedBytes: number): void {
+    this.#spares.give(buffer, usedBytes);
+  }
+
+  giveWindows(windows: Windows): void {
     windows.clear();
     if (this.#spareWindows.length <= LIMITS.exchangesInFlight) this.#spareWindows.push(windows);
   }

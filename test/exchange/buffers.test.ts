@@ -1,8 +1,8 @@
 // Spare buffers: used again, grown at once, shrunk in time, bounded.
 import t from 'tap';
+import { SpareBuffers } from '../../src/exchange/buffers.ts';
+import { InputQueue } from '../../src/exchange/input-queue.ts';
 import { INPUT_OP, InputBuffer } from '../../src/protocol/exchange.ts';
-import { SpareBuffers } from '../../src/shard/buffers.ts';
-import { InputQueue } from '../../src/shard/input-queue.ts';
 
 t.test('a buffer given back is taken again', async (t) => {
   const spares = new SpareBuffers({ bytesMin: 100, spareMax: 2 });

@@ -1,5 +1,5 @@
 /**
- * Spare ArrayBuffers of one shard: they travel to the worker and back and are used again.
+ * Spare ArrayBuffers of exchanges: those of a shard travel to the worker and back, and are used again.
  *
  * All have about one size, which grows at once to what was needed and halves when nothing needed
  * more than a quarter of it for a while. At most `spareMax` are kept; the rest is dropped.

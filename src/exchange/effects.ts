@@ -1,28 +1,20 @@
-// Hands the effects of one exchange to the sink: all frames of a connection in one call.
+// Hands the effects of one exchange out: all frames of a connection in one call.
 import { EFFECT_OP, type EffectsReader } from '../protocol/exchange.ts';
 import type { FrameSink } from './frame-sink.ts';
 
-/** What gets the answers to the main thread's own requests. */
-export type TakeReply = (request: number, op: ReplyOp, bytes: Uint8Array) => void;
-
-/** A reply is JSON text or one daemon frame. */
-export type ReplyOp = typeof EFFECT_OP.reply | typeof EFFECT_OP.replyFrame;
-
-/** Before the events of an entry. */
-const EVENT_SEQUENCE_BYTES = 8;
+/** Gets each effect that is neither a frame nor a close, as the reader's current entry. */
+export type TakeEffect = (effects: EffectsReader) => void;
 
 /** Keeps its array of spans from exchange to exchange. */
 export class EffectsDispatcher {
-  readonly #shard: number;
   readonly #sink: FrameSink;
-  readonly #takeReply: TakeReply;
+  readonly #take: TakeEffect;
   #spans = new Uint32Array(256);
   #count = 0;
 
-  constructor(shard: number, sink: FrameSink, takeReply: TakeReply) {
-    this.#shard = shard;
+  constructor(sink: FrameSink, take: TakeEffect) {
     this.#sink = sink;
-    this.#takeReply = takeReply;
+    this.#take = take;
   }
 
   /** @throws RangeError when the bytes are no effects */
@@ -37,15 +29,10 @@ export class EffectsDispatcher {
       if (isSend) {
         connection = effects.connection;
         this.#add(effects.start, effects.end - effects.start);
-      } else if (effects.op === EFFECT_OP.reply || effects.op === EFFECT_OP.replyFrame) {
-        this.#takeReply(effects.connection, effects.op, effects.entry());
       } else if (effects.op === EFFECT_OP.close) {
         this.#sink.closeConnection(effects.connection, effects.closeCode());
-      } else if (effects.op === EFFECT_OP.statusEvents) {
-        const events = effects.entry().subarray(EVENT_SEQUENCE_BYTES);
-        this.#sink.statusEvents(this.#shard, effects.eventSequence(), events);
       } else {
-        throw new RangeError(`effects have an entry of unknown op ${effects.op}`);
+        this.#take(effects);
       }
     }
     if (this.#count > 0) this.#send(connection, bytes);

@@ -5,20 +5,26 @@
  * transaction and waits for the disk itself. While it waits, input gathers on the main thread, so
  * exchanges grow with the load; a second thread for the flush cost 35–45 µs of CPU an exchange
  * more and could only overlap the step. `committed`: LMDB's thread, because the flush then goes on
- * behind the answer.
+ * behind the answer; and wherever the thread may not wait for the disk, as the main one.
  */
 import { LIMITS } from '../limits.ts';
 import { readJournal } from '../protocol/journal.ts';
-import type { Durability, Environment, Writes } from '../store/environment.ts';
+import type { Environment, Writes } from '../store/environment.ts';
 
 /** A journal without entries is its count alone. */
 const EMPTY_JOURNAL_BYTES = 4;
 
 /** Room for a journal is made in steps, kept for the next, but not when it was unusually large. */
 const ROOM_STEP_BYTES = 256 * 1024;
-const SPARE_BYTES_MAX = 4 * 1024 * 1024;
-/** One for each exchange that can be under way. */
-const SPARE_MAX = LIMITS.exchangesInFlight;
+const SPARE_STEPS_MAX = 16;
+
+export interface JournalOptions {
+  /** The thread that writes goes on meanwhile. */
+  readonly queued: boolean;
+  readonly roomStepBytes?: number;
+  /** Rooms that are kept; one for each exchange that can be under way. */
+  readonly spareMax?: number;
+}
 
 interface Staged {
   exchange: number;
@@ -28,6 +34,8 @@ interface Staged {
 export class Journal {
   readonly #environment: Environment;
   readonly #queued: boolean;
+  readonly #roomStepBytes: number;
+  readonly #spareMax: number;
   readonly #spare: ArrayBuffer[] = [];
   /** Journals of this turn. */
   #staged: Staged[] = [];
@@ -38,9 +46,11 @@ export class Journal {
   #lastStaged = 0;
   #committed = 0;
 
-  constructor(environment: Environment, durability: Durability) {
+  constructor(environment: Environment, options: JournalOptions) {
     this.#environment = environment;
-    this.#queued = durability === 'committed';
+    this.#queued = options.queued;
+    this.#roomStepBytes = options.roomStepBytes ?? ROOM_STEP_BYTES;
+    this.#spareMax = options.spareMax ?? LIMITS.exchangesInFlight;
   }
 
   /** Newest exchange whose transaction can be read. */
@@ -104,13 +114,14 @@ export class Journal {
   #room(bytes: number): Uint8Array {
     const spare = this.#spare.pop();
     if (spare !== undefined && spare.byteLength >= bytes) return new Uint8Array(spare, 0, bytes);
-    const roomBytes = Math.ceil(bytes / ROOM_STEP_BYTES) * ROOM_STEP_BYTES;
+    const roomBytes = Math.ceil(bytes / this.#roomStepBytes) * this.#roomStepBytes;
     return new Uint8Array(new ArrayBuffer(roomBytes), 0, bytes);
   }
 
   #giveBack(journal: Uint8Array): void {
     const room = journal.buffer as ArrayBuffer;
-    const isKept = this.#spare.length < SPARE_MAX && room.byteLength <= SPARE_BYTES_MAX;
+    const isLarge = room.byteLength > SPARE_STEPS_MAX * this.#roomStepBytes;
+    const isKept = this.#spare.length < this.#spareMax && !isLarge;
     if (isKept) this.#spare.push(room);
   }
 }

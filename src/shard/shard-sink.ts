@@ -1,0 +1,10 @@
+import type { FrameSink } from '../exchange/frame-sink.ts';
+
+/** Where the effects of the shards go. */
+export interface ShardSink extends FrameSink {
+  /**
+   * A record of status events, in ascending order of sequences; after a restart again from the first
+   * that was not taken (`ShardPort.eventsTaken`). The bytes are valid only during the call.
+   */
+  statusEvents(shard: number, sequence: number, bytes: Uint8Array): void;
+}

@@ -1,0 +1,53 @@
+// The commands of the gate against a daemon.
+import t from 'tap';
+import { GateClient } from '../support/gate-client.ts';
+import { runCli, startDev } from './run-cli.ts';
+
+t.test('resources, policies, and who uses them', async (t) => {
+  const daemon = await startDev();
+  t.teardown(() => daemon.child.kill('SIGKILL'));
+  const env = { FAIRLEAD_URL: daemon.url, FAIRLEAD_TOKEN: daemon.token };
+  const cli = async (...args: readonly string[]) => {
+    const { code, stdout, stderr } = await runCli(args, { env });
+    return { code, out: stdout, err: stderr };
+  };
+  const put = await cli(
+    ...['resource', 'put', 'calls', '--limit', '9', '--tenant-limit', '2', '--mode', 'queue'],
+    ...['--adaptive', '3,9,0.5', '--json'],
+  );
+  t.match(JSON.parse(put.out), { limit: 9, adaptive: { min: 3, max: 9, tolerance: 0.5 } });
+  // What waits and what is held outlasts this test on a slow machine.
+  const patient = ['--mode', 'queue', '--wait-ms', '3600000', '--lease-ms', '3600000'];
+  await cli('resource', 'put', 'calls', '--limit', '9', '--tenant-limit', '2', ...patient);
+  t.match(await cli('policy', 'put', 'calls/beta', '--limit', '5', '--floor', '1'), { code: 0 });
+  t.match(await cli('policy', 'ls'), { code: 0, out: /calls\/beta/ });
+  t.match(await cli('policy', 'get', 'calls'), { code: 64, err: /named resource\/tenant/ });
+  t.match(await cli('tenant', 'put', 'acme', '--concurrency-max', '7'), { code: 0 });
+  t.match(await cli('resource', 'rm', 'calls'), { err: /Policies are of the resource calls/ });
+
+  const client = await GateClient.open(daemon.url, daemon.token);
+  await client.take('calls', { tenant: 'acme', options: { weight: 2 } });
+  await client.queue('calls', { tenant: 'acme' });
+  t.match(await cli('gate', 'status'), {
+    code: 0,
+    out: /permits +1\n[\s\S]*seats +3\n[\s\S]*waiting +1/,
+  });
+  const ls = await cli('gate', 'ls', '--resource', 'calls');
+  t.match(ls, { code: 0, out: /resource +tenant +used +limit[\s\S]*\ncalls +acme +2 +2 +1 / });
+  const one = JSON.parse((await cli('gate', 'ls', '--tenant', 'acme', '--json')).out);
+  t.match(one, { items: [{ resource: 'calls', tenant: 'acme', used: 2 }], cursor: null });
+  const explain = await cli('gate', 'explain', 'calls/acme');
+  t.match(explain.out, /blockedBy +key/);
+  t.match(explain.out, /tenant +2 +7 /);
+  t.match(explain.out, /last decisions/);
+  t.match(await cli('gate', 'explain', 'calls'), { code: 0, out: /\(platform\)/ });
+  t.match(await cli('gate', 'explain', 'nothing/acme'), { code: 65, err: /no resource "nothing"/ });
+  t.match(await cli('gate', 'explain', 'a/b/c'), { code: 64 });
+  t.match(await cli('gate', 'top'), { code: 0, out: /\ncalls +acme +2 / });
+  const top = JSON.parse(
+    (await cli('gate', 'top', '--by', 'waiting', '--limit', '1', '--json')).out,
+  );
+  t.match(top, { items: [{ tenant: 'acme', waiting: 1 }] });
+  t.match(await cli('gate', 'top', '--by', 'size'), { code: 64 });
+  t.equal(await daemon.end('SIGTERM'), 0);
+});
