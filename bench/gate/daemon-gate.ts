@@ -18,7 +18,8 @@ export class GateDaemon {
     nodeArgs: readonly string[] = [],
   ): Promise<GateDaemon> {
     const dataDir = makeDataDirectory();
-    const settings = [`gate.durability=${durability}`];
+    // As `serve` has it: resources are not made at their first use, so no frame is looked through for them.
+    const settings = [`gate.durability=${durability}`, 'gate.autoCreateResources=false'];
     const options = { durability: 'flushed', dataDir, settings, nodeArgs } as const;
     const daemon = await DaemonProcess.start(options);
     try {

@@ -30,7 +30,7 @@ export async function closedLoop(by: HttpGenerator, loop: ClosedLoop): Promise<C
   const headers = Object.entries(loop.headers).map(([name, value]) => `${name}: ${value}`);
   if (by === 'wrk') {
     const fields = headers.flatMap((header) => ['-H', header]);
-    const shape = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`];
+    const shape = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--timeout', '10s'];
     return parseWrk(await output('wrk', [...shape, '--latency', ...fields, url]));
   }
   const fields = headers.flatMap((header) => ['-H', header]);
@@ -46,7 +46,7 @@ export function parseWrk(text: string): ClosedLoopResult {
   if (requests === undefined) throw new Error(`wrk said ${JSON.stringify(text.slice(0, 300))}`);
   const percentile = (percent: string): number => {
     const [, value, of] = new RegExp(`^ *${percent}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(text) ?? [];
-    return Number(value) * (of === 'us' ? 0.001 : of === 'ms' ? 1 : 1000);
+    return of === 'us' ? Number(value) / 1000 : Number(value) * (of === 'ms' ? 1 : 1000);
   };
   const scale = unit === 'ms' ? 0.001 : unit === 'm' ? 60 : 1;
   return {
