@@ -90,7 +90,7 @@ export class GateService implements Gate {
       nowUs,
       stepSoon: () => this.port.stepSoon(),
       onFault: (error) => this.port.fail(error as Error),
-      make: this.#maker && ((resource) => this.#maker?.make(resource) ?? Promise.resolve()),
+      make: this.#maker && ((resource) => this.#make(resource)),
     });
   }
 
@@ -167,6 +167,12 @@ export class GateService implements Gate {
     this.#maker?.close();
     await this.port.close();
     await this.#environment.close();
+  }
+
+  /** Resolves once the machine has it too, or it cannot be made. */
+  async #make(resource: string): Promise<void> {
+    await this.#maker?.make(resource);
+    await this.port.counters();
   }
 
   async #ask(op: Parameters<GatePort['request']>[0], body: Uint8Array): Promise<object> {

@@ -24,7 +24,11 @@ async function holdingBackend(t: Test) {
   return { origin: `http://127.0.0.1:${port}`, held, seen, answer };
 }
 
-async function running(t: Test, resource: object, more: Readonly<Record<string, unknown>> = {}) {
+async function running(
+  t: Test,
+  resource: object | undefined,
+  more: Readonly<Record<string, unknown>> = {},
+) {
   const backend = await holdingBackend(t);
   const daemon = await start(t.testdir(), {
     proxy: [{ path: '/v1/calls', resource: 'calls', backends: [backend.origin] }],
@@ -41,7 +45,7 @@ async function running(t: Test, resource: object, more: Readonly<Record<string, 
     return (await answer.json()) as { readonly used: number; readonly waiting: number };
   };
   const put = async (fields: object) => await call('PUT', 'resources/calls', fields);
-  await put(resource);
+  if (resource !== undefined) await put(resource);
   const token = await auth.issueToken({ tenant: 'acme', scope: 'gate', ttlSec: 600 });
   const headers = { authorization: `Bearer ${token}` };
   const ask = async (signal?: AbortSignal) =>
@@ -140,4 +144,15 @@ t.test('a stop waits for requests under way', async (t) => {
   backend.answer();
   t.equal((await under).status, 200);
   await stopped;
+});
+
+t.test('the first request of a resource makes it, where that is configured', async (t) => {
+  const more = { 'gate.autoCreateResources': true };
+  const { backend, ask, used } = await running(t, undefined, more);
+  const first = ask();
+  await until(() => backend.held.length === 1);
+  t.equal(await used(), 1);
+  backend.answer();
+  t.equal((await first).status, 200);
+  t.equal(await used(), 0);
 });
