@@ -280,14 +280,16 @@ function explainRoutes(gate: GateService): RestRoute[] {
         query: NO_QUERY,
         body: null,
         responses: [{ status: 200, meaning: 'the key and its caps', schema: explainSchema }],
-        errors: ['unknownResource'],
+        errors: ['unknownResource', 'invalidName'],
         example: {
           params: example,
           status: 200,
           response: { ...exampleExplain, tenant: isTenant ? 'acme' : '' },
         },
       },
-      handler: async ({ params: { resource = '', tenant = '' } }) => {
+      handler: async ({ params: named }) => {
+        for (const each of Object.values(named)) checkName(each);
+        const { resource = '', tenant = '' } = named;
         const body = await gate.explain(resource, tenant);
         if (body !== undefined) return { status: 200, body };
         const message = `There is no resource ${JSON.stringify(resource)}.`;
@@ -295,4 +297,10 @@ function explainRoutes(gate: GateService): RestRoute[] {
       },
     });
   });
+}
+
+/** What is no name must not reach the machine, which takes it for damage. @throws FairleadError */
+function checkName(given: string): void {
+  if (name.safeParse(given).success) return;
+  throw new FairleadError('invalidName', `There are no names like ${JSON.stringify(given)}.`);
 }

@@ -246,6 +246,9 @@ t.test('what an operator sees', async (t) => {
   });
   t.match(await call('GET', 'gate/keys/calls'), { tenant: '', chain: [{ used: 0 }] });
   t.match(await call('GET', 'gate/keys/nothing/acme'), { status: 404, code: 4001 });
+  for (const odd of ['a%20b/acme', 'calls/a%2Fb', `calls/${'x'.repeat(129)}`, '%00', '%C3%A4']) {
+    t.match(await call('GET', `gate/keys/${odd}`), { status: 400, code: 1008 }, odd);
+  }
   t.match(await call('GET', 'gate/top?by=used&limit=1'), { items: [{ tenant: 'acme', used: 2 }] });
   t.match(await call('GET', 'gate/top?by=size'), { status: 400 });
   t.equal(await metric('fairlead_gate_permits'), 2);
