@@ -67,14 +67,18 @@ export const pathOf = (kind: EntityKind): string =>
     .map((name) => `:${name}`)
     .join('/')}`;
 
+/** Kinds that set the limits of the gate, which this interface is behind itself. */
+const CONTROL: ReadonlySet<EntityKind> = new Set(['tenant', 'resource', 'policy']);
+
 export function entityRoutes(entities: EntityService, kind: EntityKind): RestRoute[] {
-  return [
+  const routes = [
     listRoute(entities, kind),
     getRoute(entities, kind),
     putRoute(entities, kind),
     deleteRoute(entities, kind),
     ...verbRoutes(entities, kind),
   ];
+  return CONTROL.has(kind) ? routes.map((each) => ({ ...each, control: true })) : routes;
 }
 
 function listRoute(entities: EntityService, kind: EntityKind): RestRoute {

@@ -103,7 +103,8 @@ const explainSchema = z.looseObject({
 });
 
 export function gateRoutes(gate: GateService): RestRoute[] {
-  return [totalsRoute(gate), keysRoute(gate), topRoute(gate), ...explainRoutes(gate)];
+  const routes = [totalsRoute(gate), keysRoute(gate), topRoute(gate), ...explainRoutes(gate)];
+  return routes.map((each) => ({ ...each, control: true }));
 }
 
 function totalsRoute(gate: GateService): RestRoute {

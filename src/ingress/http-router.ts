@@ -44,6 +44,8 @@ export interface JsonRoute {
   readonly scope: ScopeName | 'none';
   /** A request without a token is let through: the handler checks its signature. */
   readonly signed?: boolean;
+  /** Sets limits of requests: counted, but served also where these leave no room. */
+  readonly control?: boolean;
   /** Answers also while the daemon is not ready, and beyond the bound of requests under way. */
   readonly always?: boolean;
   /** Throws FairleadError for an answer with its status and code; anything else is a 500. */

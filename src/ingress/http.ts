@@ -136,7 +136,9 @@ export class HttpServer {
     const bytes = await body;
     const json = bytes === undefined ? undefined : parseJson(bytes);
     if (!call.open) throw new ClientGone();
-    if (!route.always) await counted.enter(identity?.tenant ?? '');
+    const tenant = identity?.tenant ?? '';
+    if (route.control) counted.enterAnyway(tenant);
+    else if (!route.always) await counted.enter(tenant);
     const { path, query, headers, requestId, remoteAddress } = call;
     const method = route.method as HttpMethod;
     const asked = { method, path, params, query, headers, body: json, bytes };

@@ -64,6 +64,16 @@ export class CountedRequest {
   }
 
   /**
+   * Counts a request that is served also where there is no room: whoever set a limit too low has to be
+   * able to raise it.
+   */
+  enterAnyway(tenant: string): void {
+    const end = this.#turnstile?.enter(tenant, () => {});
+    if (end?.kind === 'waiting') end.giveUp();
+    if (end?.kind === 'passed') this.#end(end);
+  }
+
+  /**
    * Counts the request for a tenant, empty for the platform; returns a promise only where it waits.
    *
    * @throws FairleadError concurrencyLimit, wouldWaitTooLong, waitersFull, waitOver; ClientGone

@@ -105,6 +105,8 @@ export interface RestRoute {
   readonly scope: RestScope;
   /** A request without a token is let through: the handler checks its signature. */
   readonly signed?: boolean;
+  /** Shows or sets limits of requests, and so is served also where these leave no room. */
+  readonly control?: boolean;
   readonly doc: RouteDoc;
   /** @throws FairleadError for an answer with its code and status. */
   readonly handler: (request: RestRequest) => Promise<RestReply> | RestReply;

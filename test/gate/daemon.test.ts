@@ -267,22 +267,19 @@ t.test('what an operator sees', async (t) => {
 });
 
 t.test('the REST interface runs behind it', async (t) => {
-  const { call, put, url, connect } = await running(t);
-  await put('resources/fairlead.api', { tenantLimit: 3 });
-  const operator = await connect();
-  const held = await operator.take('fairlead.api', { options: { weight: 3 } });
+  const { call, put, url } = await running(t);
+  await put('resources/fairlead.api', { tenantLimit: 0 });
   const refused = await call('GET', 'sets');
-  t.match(refused, { status: 429, code: 4002, details: { used: 3, limit: 3 } });
+  t.match(refused, { status: 429, code: 4002, details: { used: 0, limit: 0 } });
   t.equal((await fetch(`${url}/livez`)).status, 200, 'health is not counted');
-  await operator.release(held);
-  t.equal((await call('GET', 'sets')).status, 200);
+  await put('resources/fairlead.api', { tenantLimit: 3 });
   for (let at = 0; at < 20; at += 1) t.equal((await call('GET', 'sets')).status, 200);
   t.equal((await call('GET', 'nothing')).status, 404);
   t.match(await call('GET', 'gate'), { localPermits: 1 }, 'each was counted down');
 });
 
 t.test('the account form has its own code and headers', async (t) => {
-  const { call, put, url, connect } = await running(t);
+  const { call, put, url } = await running(t);
   const sid = `AC${'7'.repeat(32)}`;
   const account = await call('PUT', `accounts/${sid}`, { tenant: 'acme' });
   await put('policies/fairlead.api/acme', { limit: 1 });
@@ -296,30 +293,37 @@ t.test('the account form has its own code and headers', async (t) => {
   t.equal(good.headers.get('concurrent-requests'), '1');
   t.equal(good.headers.get('concurrent-requests-limit'), '1');
   t.equal(good.headers.get('concurrent-requests-remaining'), '0');
-  const acme = await connect('acme');
-  const held = await acme.take('fairlead.api');
+  await put('policies/fairlead.api/acme', { limit: 0 });
   const refused = await show();
   t.equal(refused.status, 429);
   t.ok(Number(refused.headers.get('retry-after')) >= 1);
   t.equal(refused.headers.get('concurrent-requests-remaining'), '0');
   t.match(await refused.json(), { code: 20429, status: 429 });
   t.equal((await call('GET', 'sets')).status, 200, 'others are not touched');
-  await acme.release(held);
+  await put('policies/fairlead.api/acme', { limit: 1 });
   t.equal((await show()).status, 200);
 });
 
 t.test('a request to the REST interface may wait for its turn', async (t) => {
-  const { call, put, connect } = await running(t);
+  const { call, put } = await running(t);
   await put('resources/fairlead.api', { tenantLimit: 1, mode: 'queue' });
-  const operator = await connect();
-  const held = await operator.take('fairlead.api');
-  let answered = false;
-  const asked = call('GET', 'sets').then(({ status }) => {
-    answered = true;
-    return status;
-  });
-  await wait(100);
-  t.equal(answered, false);
-  await operator.release(held);
-  t.equal(await asked, 200);
+  const list = async () => (await call('GET', 'sets')).status;
+  t.strictSame(await Promise.all(Array.from({ length: 20 }, list)), Array(20).fill(200));
+  const { queued, admitted, waiting } = await call('GET', 'gate');
+  t.equal(queued, admitted, 'all that waited were let in');
+  t.equal(waiting, 0);
+});
+
+t.test('nobody is shut out of the daemon’s own interface by permits or limits', async (t) => {
+  const { connect, call } = await running(t);
+  const code = ERRORS.unknownResource.code;
+  for (const client of [await connect('acme'), await connect()]) {
+    t.match(await client.acquire({ resource: 'fairlead.api' }), [{ kind: 'impeded', code }]);
+  }
+  const shut = await call('PUT', 'resources/fairlead.api', { limit: 0 });
+  t.match(shut, { status: 200, limit: 0 });
+  t.match(await call('GET', 'sets'), { status: 429 });
+  t.match(await call('GET', 'gate'), { status: 200, permits: 0 });
+  t.match(await call('PUT', 'resources/fairlead.api', {}), { status: 200, limit: null });
+  t.match(await call('GET', 'sets'), { status: 200 });
 });

@@ -56,6 +56,13 @@ const start = async (t: Parameters<typeof startIngress>[0]) => {
         },
       },
       {
+        method: 'GET',
+        path: '/v1/control',
+        scope: 'platform',
+        control: true,
+        handler: () => ({ status: 200, body: {} }),
+      },
+      {
         body: 'form',
         method: 'POST',
         path: '/form/:account',
@@ -117,6 +124,21 @@ t.test('a gate that is full or shut does not keep the operator out', async (t) =
     t.equal(answer.headers.get('concurrent-requests'), null);
   }
   t.notOk(turnstile.told.some((each) => each.startsWith('leave')));
+});
+
+t.test('what sets limits is counted, and served also where they leave no room', async (t) => {
+  const { turnstile, origin } = await start(t);
+  const token = await auth.issueToken({ scope: 'platform', ttlSec: 60 });
+  const get = () =>
+    fetch(`http://${origin}/v1/control`, { headers: { authorization: `Bearer ${token}` } });
+  t.equal((await get()).headers.get('concurrent-requests'), '3');
+  turnstile.answer = () => turnstile.impeded(4002);
+  const answer = await get();
+  t.equal(answer.status, 200);
+  t.equal(answer.headers.get('concurrent-requests'), null);
+  turnstile.answer = () => turnstile.waiting();
+  t.equal((await get()).status, 200);
+  t.strictSame(turnstile.told, ['enter ', 'leave true', 'enter ', 'enter ', 'giveUp']);
 });
 
 t.test('a request may wait, and then passes or is refused', async (t) => {

@@ -13,6 +13,9 @@ use crate::daemon_frame::{
 use crate::error::Code;
 use crate::exchange::{EffectOp, SCOPE_GATE, decode_call};
 
+/// The daemon's own REST interface. Only callers within the process are counted there: a client that held
+/// its seats would shut all others out of it, the operator too.
+const OWN_RESOURCE: &[u8] = b"fairlead.api";
 /// Close code for bytes that are no frame.
 const CLOSE_MALFORMED: u16 = 4400;
 
@@ -122,7 +125,11 @@ impl Gate {
             let known =
                 (last.2 != NONE && last.0 == resource && last.1 == tenant && self.is_open())
                     .then_some(last.2);
-            let key = known.map_or_else(|| self.key_for(resource, tenant), Ok);
+            let key = if resource == OWN_RESOURCE {
+                Err(self.unknown_resource())
+            } else {
+                known.map_or_else(|| self.key_for(resource, tenant), Ok)
+            };
             let (answer, key) = match key {
                 Ok(key) => {
                     last = (resource, tenant, key);
