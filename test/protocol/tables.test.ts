@@ -37,7 +37,7 @@ t.test('limits of the core', async (t) => {
   const own = [
     ...['recordsPerExchange', 'cellsPerChain', 'cellPlaces', 'takeTriesMax', 'freePermitsMin'],
     ...['gateIdleMs', 'gateLogBytes', 'gateLogRecords', 'snapshotPermits', 'gateDeletes'],
-    ...['gateItems', 'gateKeysLookedAt'],
+    ...['gateItems', 'gateKeysLookedAt', 'gatePaceUsMax'],
   ];
   const source = read('native/core/src/limits.rs');
   const rows = [...source.matchAll(/^pub const (\w+): \w+ =\s*([\d_* ]+);$/gm)];

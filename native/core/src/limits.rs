@@ -75,6 +75,8 @@ pub const PERMIT_LEASE_MS_MIN: u64 = 1000;
 pub const PERMIT_LEASE_MS_MAX: u64 = 3_600_000;
 /// Longest wait that can be asked for or configured.
 pub const GATE_WAIT_MS_MAX: u64 = 3_600_000;
+/// Longest pace of delayed asks; a lower rate is taken as this one.
+pub const GATE_PACE_US_MAX: u64 = 24 * 3_600_000_000;
 /// Waiters of all keys; past it, whoever would wait is refused as `waitersFull`.
 pub const GATE_WAITERS: usize = 1_000_000;
 /// A free slot of a permit is used again after this many others, so that generations last.

@@ -12,7 +12,10 @@ use fairlead_core::daemon_frame::{
 use serde_json::{Value, json};
 
 fn golden() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/golden/gate-frames.json");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../test/golden/gate-frames.json"
+    );
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).expect("golden files are JSON")
 }
@@ -38,7 +41,9 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 fn uint32(value: &Value) -> u32 {
-    let number = value.as_u64().unwrap_or_else(|| panic!("{value} is a number"));
+    let number = value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is a number"));
     number.try_into().expect("it fits 32 bits")
 }
 
@@ -154,8 +159,14 @@ fn answers_have_the_bytes_they_should() {
                 uint32(&meaning["gone"]),
             ),
             "renewOk" => {
-                let leases = rows(&meaning["leasesMs"]).iter().map(|ms| uint32(ms).into());
-                write_renew_ok(&mut out, uint32(&meaning["id"]), &leases.collect::<Vec<_>>());
+                let leases = rows(&meaning["leasesMs"])
+                    .iter()
+                    .map(|ms| uint32(ms).into());
+                write_renew_ok(
+                    &mut out,
+                    uint32(&meaning["id"]),
+                    &leases.collect::<Vec<_>>(),
+                );
             }
             _ => {
                 let news = rows(&meaning["news"]).iter().map(told).collect::<Vec<_>>();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Tenants and resources beside the keys of a table.
-const CELLS_BESIDE_KEYS: usize = 65_536;
+const CELLS_BESIDE_KEYS: usize = 262_144;
 
 /// Of the process; made by its first gate.
 static TABLE: OnceLock<Arc<Table>> = OnceLock::new();

@@ -157,7 +157,7 @@ impl Gate {
             .or(of_all.rate_per_sec)
             .unwrap_or(f64::INFINITY);
         #[allow(clippy::cast_sign_loss, reason = "a rate is above 0, a cast saturates")]
-        let pace_us = (1e6 / rate).ceil() as u64;
+        let pace_us = ((1e6 / rate).ceil() as u64).min(limits::GATE_PACE_US_MAX);
         Policy {
             limit: own.and_then(|own| own.limit).or(of_all.tenant_limit),
             floor: own.map_or(0, |own| own.floor),
