@@ -143,12 +143,15 @@ export class HttpCall {
       response.writeHeader('x-request-id', this.requestId);
       if (body !== undefined) response.writeHeader('content-type', 'application/json');
       for (const [name, value] of Object.entries(headers ?? {})) response.writeHeader(name, value);
-      if (this.method === 'HEAD') {
-        // With the length as its argument the library would wait for that many bytes.
-        response.writeHeader('content-length', String(Buffer.byteLength(content)));
-        response.endWithoutBody(undefined, close);
-      } else {
+      const bytes = Buffer.byteLength(content);
+      if (this.method !== 'HEAD') {
         response.end(content, close);
+      } else if (close) {
+        response.endWithoutBody(bytes, true);
+      } else {
+        // With the length as its argument the library would wait for that many bytes.
+        response.writeHeader('content-length', String(bytes));
+        response.endWithoutBody();
       }
     });
   }

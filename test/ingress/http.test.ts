@@ -117,6 +117,22 @@ t.test('HEAD answers like GET, without the body', async (t) => {
   t.equal((await ask(origin, '/v1/none', { method: 'HEAD' })).status, 404);
 });
 
+t.test('a connection goes on after a HEAD', async (t) => {
+  const { origin } = await startIngress(t, { routes });
+  const [host, port] = origin.split(':');
+  const socket = connectTcp({ host, port: Number(port) });
+  t.teardown(() => socket.destroy());
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += chunk;
+  });
+  for (let count = 1; count <= 3; count += 1) {
+    socket.write(`HEAD /v1/things/a HTTP/1.1\r\nhost: ${origin}\r\n\r\n`);
+    await until(() => text.match(/HTTP\/1\.1 200/g)?.length === count);
+  }
+  t.equal(text.match(/content-length/gi)?.length, 3, 'one length each');
+});
+
 t.test('JSON bodies: whole, in pieces, absent, broken, too large', async (t) => {
   const { origin } = await startIngress(t, { routes });
   const put = (body?: string | Uint8Array, headers: Record<string, string> = {}) =>

@@ -9,6 +9,8 @@ use fairlead_core::daemon_frame::{
     PermitAnswer, PermitTold, write_acquire_ok_header, write_permit_answer, write_permit_event,
     write_release_ok, write_renew_ok,
 };
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 fn golden() -> Value {
@@ -33,7 +35,10 @@ fn bytes(hex: &Value) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes all");
+        text
+    })
 }
 
 fn text(bytes: &[u8]) -> &str {
