@@ -18,11 +18,32 @@ export const SLEW_US_PER_SEC = 500;
 const DRIFT_IGNORED_US = 1_000;
 /** Reading both clocks takes 1 µs; a thread that lost its core in between would see a drift. */
 const LOOK_US_MAX = 100;
+/** Looks at a start; a later one may be off by what the best of them took, and is followed from there. */
+const LOOKS_MAX = 20;
 
 const monotonicUs = (): number => {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1_000_000 + Math.floor(nanoseconds / 1_000);
 };
+
+/** Wall minus monotonic clock: of a few looks the one that was interrupted least. */
+export function measuredOffsetUs(read: ClockReader = { monotonicUs, wallMs: Date.now }): number {
+  let [best, bestTookUs] = [0, Number.POSITIVE_INFINITY];
+  for (let look = 0; look < LOOKS_MAX && bestTookUs > LOOK_US_MAX; look += 1) {
+    const beforeUs = read.monotonicUs();
+    const wallUs = read.wallMs() * 1_000;
+    const afterUs = read.monotonicUs();
+    if (afterUs - beforeUs >= bestTookUs) continue;
+    bestTookUs = afterUs - beforeUs;
+    best = wallUs - afterUs;
+  }
+  return best;
+}
+
+interface ClockReader {
+  readonly monotonicUs: () => number;
+  readonly wallMs: () => number;
+}
 
 export class ProcessClock implements Clock {
   /** Bytes to hand to a worker thread (`workerData`), which passes them to `attach`. */
@@ -40,7 +61,7 @@ export class ProcessClock implements Clock {
   /** Starts the clock of the process; call once, on the main thread. */
   static start(): ProcessClock {
     const clock = new ProcessClock(new SharedArrayBuffer(8));
-    clock.#offsetUs[0] = Date.now() * 1_000 - monotonicUs();
+    clock.#offsetUs[0] = measuredOffsetUs();
     clock.#timer = setInterval(() => clock.#look(), 1_000).unref();
     return clock;
   }

@@ -1,6 +1,6 @@
 // The clock follows the wall clock slowly and never goes backwards.
 import t from 'tap';
-import { ProcessClock, SLEW_US_PER_SEC } from '../../src/base/clock.ts';
+import { measuredOffsetUs, ProcessClock, SLEW_US_PER_SEC } from '../../src/base/clock.ts';
 
 t.test('tells the wall time in whole microseconds, on every thread the same', async (t) => {
   const clock = ProcessClock.start();
@@ -10,6 +10,32 @@ t.test('tells the wall time in whole microseconds, on every thread the same', as
   t.ok(Math.abs(now - Date.now() * 1_000) < 50_000);
   t.ok(Math.abs(other.nowUs() - now) < 50_000);
   clock.stop();
+});
+
+t.test('a look that was interrupted does not set the clock', async (t) => {
+  /** Both clocks agree; so many looks lose 40 ms between the two readings, before or after the wall's. */
+  const offset = (interrupted: number, isBefore: boolean): number => {
+    let [nowUs, looks] = [0, 0];
+    const lose = (when: boolean): void => {
+      if (looks <= interrupted && when === isBefore) nowUs += 40_000;
+    };
+    return measuredOffsetUs({
+      monotonicUs: () => {
+        nowUs += 1;
+        return nowUs;
+      },
+      wallMs: () => {
+        looks += 1;
+        lose(true);
+        const wallMs = nowUs / 1_000;
+        lose(false);
+        return wallMs;
+      },
+    });
+  };
+  t.ok(Math.abs(offset(3, true)) < 10);
+  t.ok(Math.abs(offset(3, false)) < 10);
+  t.ok(Math.abs(offset(1_000, false)) <= 40_001, 'the best there was');
 });
 
 t.test('a step of the wall clock bends time by 500 ppm at most', async (t) => {
