@@ -364,13 +364,9 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
             fields(entry, &mut set, names)
         }
         InputOp::CancelAll => fields(entry, &mut set, "cancelAll destination tenant sender"),
-        InputOp::DeadLetters => fields(
-            entry,
-            &mut set,
-            "deadLetters destination tenant cursor limit",
-        ),
-        InputOp::Replay => fields(entry, &mut set, "replay destination tenant ids"),
-        InputOp::Purge => fields(entry, &mut set, "purge destination tenant ids"),
+        InputOp::DeadLetters | InputOp::Replay | InputOp::Purge => {
+            fields(entry, &mut set, dead_letter_names(entry.op))
+        }
         InputOp::EventsTaken => {
             let sequence = decode_events_taken(entry.bytes).expect("an eventsTaken");
             set("sequence", sequence.into());
@@ -379,12 +375,30 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
         InputOp::Forget => fields(entry, &mut set, "forget id tenant"),
         InputOp::Redact => fields(entry, &mut set, "redact id tenant"),
         InputOp::Erase => fields(entry, &mut set, "erase tenant cursor"),
-        InputOp::GateList => fields(entry, &mut set, "gateList resource tenant cursor limit"),
-        InputOp::GateExplain => fields(entry, &mut set, "gateExplain resource tenant"),
-        InputOp::GateTop => fields(entry, &mut set, "gateTop by limit"),
+        InputOp::GateList | InputOp::GateExplain | InputOp::GateTop => {
+            fields(entry, &mut set, gate_names(entry.op))
+        }
     };
     set("op", name.into());
     meaning
+}
+
+/// Name and fields of what is done with dead letters.
+fn dead_letter_names(op: InputOp) -> &'static str {
+    match op {
+        InputOp::DeadLetters => "deadLetters destination tenant cursor limit",
+        InputOp::Replay => "replay destination tenant ids",
+        _ => "purge destination tenant ids",
+    }
+}
+
+/// Name and fields of what an operator asks the gate.
+fn gate_names(op: InputOp) -> &'static str {
+    match op {
+        InputOp::GateList => "gateList resource tenant cursor limit",
+        InputOp::GateExplain => "gateExplain resource tenant",
+        _ => "gateTop by limit",
+    }
 }
 
 /// Sets the fields of an entry that is one msgpack array; `names` begins with that of the entry.
