@@ -55,7 +55,7 @@ export interface CrashResult extends LedgerResult {
 }
 
 const PER_SEC = 4_000;
-const LOAD_TIMEOUT_MS = 20_000;
+const LOAD_TIMEOUT_MS = 60_000;
 const DRAIN_TIMEOUT_MS = 60_000;
 /** Time for a second delivery of something to show itself. */
 const LINGER_MS = 300;
