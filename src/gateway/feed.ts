@@ -54,7 +54,7 @@ const LEASE_MARGIN_MS_MAX = 1_000;
 
 /** A subscription. */
 interface Lane {
-  /** Settlements that leave at the end of the turn. */
+  /** Settlements that wait for the next flush. */
   outcomes: (number | SettleOutcome)[];
   /** Deliveries that are unsettled, and those that the shard may still send. */
   granted: number;
@@ -66,6 +66,8 @@ export class GatewayFeed implements Settler {
   /** By subscription number, from 1; the destination's index is one less. */
   readonly #lanes = new Map<number, Lane>();
   readonly #ahead = new ReadAhead(performance.now());
+  /** Messages beyond the window that were last asked for. */
+  #aheadNow = 0;
   #credit: number;
   #readsAhead: boolean;
   /** Outcomes that wait for the flush. */
@@ -242,9 +244,12 @@ export class GatewayFeed implements Settler {
     setImmediate(this.#flushAndClose);
   }
 
-  /** Each exchange with the shard costs the same, however much is in it: one that is fast needs few. */
+  /**
+   * Each exchange with the shard costs the same, however much is in it: one that is fast needs few. Only
+   * where messages are read ahead: elsewhere its window would stand empty meanwhile.
+   */
   #gathers(): boolean {
-    const isFast = this.#ahead.messages(performance.now()) >= GATHER_FROM;
+    const isFast = this.#aheadNow >= GATHER_FROM;
     return isFast && this.#state === 'open' && this.#gathered < GATHERED_MAX;
   }
 
@@ -268,11 +273,17 @@ export class GatewayFeed implements Settler {
 
   /** Gives the credit that is missing; where more is out than should be, later settlements give less. */
   #grant(subscription: number, lane: Lane): void {
-    const ahead = this.#readsAhead ? this.#ahead.messages(performance.now()) : 0;
-    const add = Math.min(this.#credit + ahead, LIMITS.creditMax) - lane.granted;
+    this.#aheadNow = this.#mayReadAhead() ? this.#ahead.messages(performance.now()) : 0;
+    const add = Math.min(this.#credit + this.#aheadNow, LIMITS.creditMax) - lane.granted;
     if (add <= 0) return;
     lane.granted += add;
     this.#connection.send(this.#options.shard, encodeCredit({ id: 0, subscription, add }));
+  }
+
+  /** Where a message in doubt does not go out again, a crash would end what waits here as if it had been sent. */
+  #mayReadAhead(): boolean {
+    const [only = ''] = this.#options.destinations;
+    return this.#readsAhead && this.#options.shards.destination(only)?.onDoubt === 'redeliver';
   }
 
   #closeIfDone(): void {
