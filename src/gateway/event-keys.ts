@@ -82,13 +82,15 @@ export class EventKeys {
       keys.push(Buffer.from(key));
       if (keys.length >= countMax) break;
     }
-    this.#count -= keys.length;
-    await this.#commit((_, remove) => {
-      for (const key of keys) {
-        remove(key);
-        if (this.#isLast(key)) remove(idKey(key.subarray(1 + TIME_BYTES)));
-      }
-    });
+    if (keys.length > 0) {
+      this.#count -= keys.length;
+      await this.#commit((_, remove) => {
+        for (const key of keys) {
+          remove(key);
+          if (this.#isLast(key)) remove(idKey(key.subarray(1 + TIME_BYTES)));
+        }
+      });
+    }
     this.#sweeping = false;
   }
 
