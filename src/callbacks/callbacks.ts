@@ -155,16 +155,6 @@ export class Callbacks {
     return { destination, tenant, tag, ...told };
   }
 
-  /** What a late receipt said of a message, as long as that is kept. */
-  lateStatus(messageId: string): LateStatus | undefined {
-    const id = messageIdFromText(messageId);
-    const value = id === undefined ? undefined : this.#options.environment.get(recordKey(id));
-    const late = value === undefined ? undefined : decodeCallbackRecord(value).late;
-    const status = late === undefined ? undefined : eventStatusName(late.status);
-    if (late === undefined || status === undefined) return undefined;
-    return { ...late, status: status as LateStatus['status'] };
-  }
-
   /** Looks for records that have waited long enough; by itself twice a minute. */
   sweep(): Promise<void> {
     this.#sweepDue = true;

@@ -268,14 +268,14 @@ t.test('a receipt of a forgotten message is told once', async (t) => {
   t.equal(await world.callbacks.lateReceipt(hexOf(1), 'undelivered', 7), true);
   t.equal(await world.callbacks.lateReceipt(hexOf(1), 'failed', 8), true, 'it is known already');
   t.strictSame(world.ids(), ['1_2', '2_2', '1_3']);
-  t.match(world.callbacks.lateStatus(hexOf(1)), { status: 'undelivered', code: 7 });
+  t.match(world.callbacks.lateMessage(hexOf(1)), { status: 'undelivered', code: 7 });
   await world.restart();
-  t.match(world.callbacks.lateStatus(hexOf(1)), { status: 'undelivered', code: 7 });
+  t.match(world.callbacks.lateMessage(hexOf(1)), { status: 'undelivered', code: 7 });
   t.equal(await world.callbacks.lateReceipt(hexOf(1), 'delivered', undefined), true);
   t.equal(await world.callbacks.lateReceipt(hexOf(1), 'failed', 1), true, 'delivered stays so');
   t.strictSame(world.ids().slice(3), ['1_4']);
-  t.match(world.callbacks.lateStatus(hexOf(1)), { status: 'delivered', code: undefined });
-  t.equal(world.callbacks.lateStatus(hexOf(2)), undefined);
+  t.match(world.callbacks.lateMessage(hexOf(1)), { status: 'delivered', code: null });
+  t.equal(world.callbacks.lateMessage(hexOf(2)), undefined);
   await world.callbacks.close();
   await t.rejects(world.callbacks.lateReceipt(hexOf(2), 'delivered', undefined), FairleadError);
 });
