@@ -1,7 +1,7 @@
 // The REST resources of one kind of entity: list, get, put, delete, and pause, resume, drain.
 import type { z } from 'zod';
-import { type ErrorName, FairleadError } from '../errors.ts';
-import { pageOf, pageQuery } from '../rest/page-query.ts';
+import type { ErrorName } from '../errors.ts';
+import { pageOf, pageQuery, wrongCursor } from '../rest/page-query.ts';
 import {
   NO_QUERY,
   type RestReply,
@@ -260,9 +260,5 @@ function decodeCursor(cursor: string | undefined): string {
   if (cursor === undefined) return '';
   const name = Buffer.from(cursor, 'base64url').toString();
   if (/^[A-Za-z0-9._:+@/*-]+$/.test(name)) return name;
-  throw new FairleadError(
-    'invalidValue',
-    'cursor: is what the page before gave, received another text.',
-    { field: 'cursor' },
-  );
+  throw wrongCursor();
 }

@@ -1,6 +1,7 @@
 /** Pages of messages that lie in several shards: one shard after another, in each by acceptance. */
-import { FairleadError } from '../errors.ts';
+
 import { LIMITS } from '../limits.ts';
+import { wrongCursor } from '../rest/page-query.ts';
 import type { FoundMessage } from './message-shards.ts';
 
 /** A page of one shard; it may be short, or empty, although there is more. */
@@ -47,6 +48,5 @@ function placeOf(shards: readonly number[], cursor: string | undefined) {
   const [, shard, at = ''] = /^(\d{1,3})_([0-9a-f]{0,16})$/.exec(cursor) ?? [];
   const index = shard === undefined ? -1 : shards.indexOf(Number(shard));
   if (index >= 0) return { index, at };
-  const message = 'cursor: is what the page before gave, received another text.';
-  throw new FairleadError('invalidValue', message, { field: 'cursor' });
+  throw wrongCursor();
 }

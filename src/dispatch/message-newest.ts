@@ -3,8 +3,9 @@
  *
  * A cursor says for each shard before which of its messages to go on: 8 bytes a shard, in base64url.
  */
-import { FairleadError } from '../errors.ts';
+
 import { LIMITS } from '../limits.ts';
+import { wrongCursor } from '../rest/page-query.ts';
 import type { ShardPage, Walk } from './message-list.ts';
 import type { FoundMessage } from './message-shards.ts';
 
@@ -98,8 +99,7 @@ function sourcesOf(shards: readonly number[], cursor: string | undefined): Sourc
   }
   const keys = Buffer.from(cursor.slice(PREFIX.length), 'base64url');
   if (!cursor.startsWith(PREFIX) || keys.length !== KEY_BYTES * shards.length) {
-    const message = 'cursor: is what the page before gave, received another text.';
-    throw new FairleadError('invalidValue', message, { field: 'cursor' });
+    throw wrongCursor();
   }
   return shards.map((shard, index) => {
     const key = keys.readBigUInt64BE(KEY_BYTES * index);

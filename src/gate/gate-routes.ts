@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { pageFields, pageOf } from '../rest/page-query.ts';
+import { pageFields, pageOf, wrongCursor } from '../rest/page-query.ts';
 import { NO_QUERY, type RestRoute, route } from '../rest/rest-route.ts';
 import type { GateService } from './gate-service.ts';
 import { gateTotals } from './gate-totals.ts';
@@ -192,13 +192,21 @@ function keysRoute(gate: GateService): RestRoute {
       },
     },
     handler: async ({ query: { resource, tenant, cursor, limit: rows } }) => {
-      const after = cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString();
-      const answer = await gate.keys({ resource, tenant, cursor: after, limit: rows });
+      const page = { resource, tenant, cursor: placeOf(cursor), limit: rows };
+      const answer = await gate.keys(page);
       const { items, cursor: next } = answer as { items: unknown; cursor: string | null };
       const shown = next === null ? null : Buffer.from(next).toString('base64url');
       return { status: 200, body: { items, cursor: shown } };
     },
   });
+}
+
+/** The machine takes what is no place for the beginning. @throws FairleadError invalidValue */
+function placeOf(cursor: string | undefined): string {
+  if (cursor === undefined) return '';
+  const place = Buffer.from(cursor, 'base64url').toString();
+  if (/^\d{1,10}$/.test(place)) return place;
+  throw wrongCursor();
 }
 
 function topRoute(gate: GateService): RestRoute {

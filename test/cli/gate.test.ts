@@ -36,6 +36,10 @@ t.test('resources, policies, and who uses them', async (t) => {
   t.match(ls, { code: 0, out: /resource +tenant +used +limit[\s\S]*\ncalls +acme +2 +2 +1 / });
   const one = JSON.parse((await cli('gate', 'ls', '--tenant', 'acme', '--json')).out);
   t.match(one, { items: [{ resource: 'calls', tenant: 'acme', used: 2 }], cursor: null });
+  t.match(await cli('gate', 'ls', '--cursor', 'xyz'), {
+    code: 65,
+    err: /cursor: is what the page/,
+  });
   const explain = await cli('gate', 'explain', 'calls/acme');
   t.match(explain.out, /blockedBy +key/);
   t.match(explain.out, /tenant +2 +7 /);
