@@ -117,6 +117,7 @@ const MESSAGE_ENDED = 3020;
 /** What to do about errors by their number. */
 const HINTS: Readonly<Record<number, string>> = {
   3001: 'Make it with `fairlead destination put NAME`; `fairlead destination ls` shows those there are.',
+  3016: 'The name is the daemon’s own: `get` shows it, `put` changes it.',
   3019: 'Ended messages are remembered for dispatch.retentionMs only; `fairlead message list` shows them.',
   [MESSAGE_ENDED]: '`fairlead message get ID` shows how it ended.',
   3021: 'A gateway has it: ask again when this attempt has ended.',

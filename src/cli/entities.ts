@@ -100,7 +100,7 @@ export async function changeState(
 
 function entityPath(word: EntityWord, name: string): readonly string[] {
   const pair = PAIR_WORDS[word];
-  if (pair !== undefined && !name.includes('/')) {
+  if (pair !== undefined && !/^[^/]+\/[^/]+$/.test(name)) {
     const [form, example] = pair;
     throw new CliError(EXIT.usage, `A ${word} is named ${form}, received ${name}.`, {
       hint: `For example ${example}.`,

@@ -114,7 +114,24 @@ export class HttpRouter {
     }
     return allow && { allow: [...allow].sort().join(', ') };
   }
+
+  /** Forms of the paths that begin as this one does, `{name}` for what any text may stand for. */
+  near(path: string): string[] {
+    const begin = path.split('/', NEAR_SEGMENTS + 1).slice(1);
+    const patterns = [...this.#patterns.values()].flat();
+    return patterns
+      .filter(({ segments }) => begin.every((each, index) => segments[index] === each))
+      .map(({ segments }) => `/${segments.map(shownSegment).join('/')}`)
+      .slice(0, NEAR_MAX);
+  }
 }
+
+/** `/v1/policies`: what resource is meant. */
+const NEAR_SEGMENTS = 2;
+const NEAR_MAX = 8;
+
+const shownSegment = (segment: string): string =>
+  isParam(segment) ? `{${segment.slice(1)}}` : segment;
 
 const isParam = (segment: string): boolean => segment.startsWith(':');
 

@@ -148,7 +148,9 @@ export class HttpServer {
   #match(call: HttpCall): Match {
     const match = this.#router.match(call.method, call.path);
     if (match === undefined) {
-      throw new FairleadError('routeNotFound', `There is no path ${call.path}.`);
+      const near = this.#router.near(call.path);
+      const others = near.length === 0 ? '' : `; there are ${near.join(', ')}`;
+      throw new FairleadError('routeNotFound', `There is no path ${call.path}${others}.`);
     }
     return match;
   }

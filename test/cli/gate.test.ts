@@ -21,7 +21,10 @@ t.test('resources, policies, and who uses them', async (t) => {
   await cli('resource', 'put', 'calls', '--limit', '9', '--tenant-limit', '2', ...patient);
   t.match(await cli('policy', 'put', 'calls/beta', '--limit', '5', '--floor', '1'), { code: 0 });
   t.match(await cli('policy', 'ls'), { code: 0, out: /calls\/beta/ });
-  t.match(await cli('policy', 'get', 'calls'), { code: 64, err: /named resource\/tenant/ });
+  for (const name of ['calls', 'calls/', '/beta', 'calls/a/b']) {
+    t.match(await cli('policy', 'get', name), { code: 64, err: /named resource\/tenant/ }, name);
+  }
+  t.match(await cli('resource', 'rm', 'fairlead.api'), { code: 75, err: /`put` changes it/ });
   t.match(await cli('tenant', 'put', 'acme', '--concurrency-max', '7'), { code: 0 });
   t.match(await cli('resource', 'rm', 'calls'), { err: /Policies are of the resource calls/ });
 

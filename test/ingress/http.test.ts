@@ -99,6 +99,12 @@ t.test('no such path, no such method', async (t) => {
     const { status, json } = await ask(origin, path);
     t.match({ status, ...json }, { status: 404, code: 1016, message: String, details: null }, path);
   }
+  const near = await ask(origin, '/v1/things/');
+  t.match(
+    near.json.message,
+    /^There is no path \/v1\/things\/; there are .*\/v1\/things\/\{name\}, /,
+  );
+  t.equal((await ask(origin, '/v1/none')).json.message, 'There is no path /v1/none.');
   const wrong = await ask(origin, '/v1/things/a', { method: 'POST', body: '{}' });
   t.equal(wrong.status, 405);
   t.equal(wrong.json.code, 1017);
