@@ -59,7 +59,9 @@ function isNumeric(value: unknown): boolean {
 
 function formatCell(value: unknown): string {
   if (value === null || value === undefined) return '-';
-  if (typeof value === 'number' && !Number.isInteger(value))
-    return String(Number(value.toFixed(3)));
+  if (typeof value === 'number' && !Number.isInteger(value)) {
+    // A rate of 0.0002 a second is not 0.
+    return String(Number(Math.abs(value) < 1 ? value.toPrecision(3) : value.toFixed(3)));
+  }
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

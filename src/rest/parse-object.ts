@@ -39,7 +39,7 @@ function checkUnknown(what: string, known: readonly string[], fields: readonly s
 }
 
 function invalidFields(given: object, issues: readonly z.core.$ZodIssue[]): FairleadError {
-  const problems = issues.map((issue) => {
+  const problems = issues.filter(isNews).map((issue) => {
     const field = issue.path.join('.');
     const received = issue.path.reduce<unknown>(
       (at, key) => (at as Record<PropertyKey, unknown> | null | undefined)?.[key],
@@ -49,6 +49,13 @@ function invalidFields(given: object, issues: readonly z.core.$ZodIssue[]): Fair
   });
   const message = `${problems.map((problem) => problem.message).join('; ')}.`;
   return new FairleadError('invalidValue', message, { fields: problems });
+}
+
+/** A whole number that is beyond the field's own bound is beyond this one as well. */
+function isNews(issue: z.core.$ZodIssue, at: number, all: readonly z.core.$ZodIssue[]): boolean {
+  const isSafeBound = issue.code === 'too_big' && issue.maximum === Number.MAX_SAFE_INTEGER;
+  const field = issue.path.join('.');
+  return !isSafeBound || !all.some((other, place) => place > at && other.path.join('.') === field);
 }
 
 function sentence(issue: z.core.$ZodIssue): string {

@@ -62,6 +62,12 @@ t.test('what is wrong is refused by name', async (t) => {
     ['resource', 'r', { mode: 'delay' }, /^invalidValue: ratePerSec: is given for the mode delay/],
     ['resource', 'r', { limit: -1 }, /^invalidValue: limit/],
     ['resource', 'r', { limit: 1_000_001 }, /^invalidValue: limit/],
+    [
+      'resource',
+      'r',
+      { limit: 1e300 },
+      /^invalidValue: limit: is at most 1000000, received 1e\+300\.$/,
+    ],
     ['resource', 'r', { leaseMs: 999 }, /^invalidValue: leaseMs/],
     ['resource', 'r', { leaseMs: 3_600_001 }, /^invalidValue: leaseMs/],
     [
