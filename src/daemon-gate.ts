@@ -8,7 +8,7 @@ import type { Logger } from './base/logger.ts';
 import type { Config } from './config/index.ts';
 import type { EntityService } from './dispatch/entity-service.ts';
 import type { EntityChange } from './dispatch/ports.ts';
-import { API_RESOURCE } from './dispatch/resource-schemas.ts';
+import { API_RESOURCE, PLATFORM_TENANT } from './dispatch/resource-schemas.ts';
 import type { FrameSink } from './exchange/frame-sink.ts';
 import { GateService } from './gate/gate-service.ts';
 import type { Turnstile } from './ingress/turnstile.ts';
@@ -74,5 +74,12 @@ function* changesOf(entities: EntityService): Generator<GateChange> {
 function changeOf(change: EntityChange): GateChange | undefined {
   const { kind } = change;
   if (kind !== 'tenant' && kind !== 'resource' && kind !== 'policy') return undefined;
-  return change as GateChange;
+  const told = change as GateChange;
+  return kind === 'resource' ? told : { ...told, name: tenantNamed(told.name) };
+}
+
+/** The gate knows the platform by the empty name, which no entity has. */
+function tenantNamed(name: string): string {
+  const slash = name.indexOf('/') + 1;
+  return name.slice(slash) === PLATFORM_TENANT ? name.slice(0, slash) : name;
 }

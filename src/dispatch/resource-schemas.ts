@@ -11,6 +11,8 @@ export type GateMode = (typeof GATE_MODES)[number];
 
 /** The resource that the daemon's own REST interface is; it always exists. */
 export const API_RESOURCE = 'fairlead.api';
+/** Stands for the platform, which has no name as a tenant: in policies, and as the tenant whose `concurrencyMax` is its own. */
+export const PLATFORM_TENANT = 'fairlead.platform';
 
 const PACE_PER_SEC_MAX = 1_000_000;
 /** How far above its least time a resource may be: 1 is twice as long. */

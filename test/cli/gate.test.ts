@@ -56,5 +56,15 @@ t.test('resources, policies, and who uses them', async (t) => {
   );
   t.match(top, { items: [{ tenant: 'acme', waiting: 1 }] });
   t.match(await cli('gate', 'top', '--by', 'size'), { code: 64 });
+
+  const own = ['policy', 'put', 'fairlead.api/fairlead.platform'];
+  t.match(await cli(...own, '--limit', '7', '--floor', '3'), { code: 0 });
+  await cli('tenant', 'put', 'fairlead.platform', '--concurrency-max', '6');
+  const platform = JSON.parse((await cli('gate', 'explain', 'fairlead.api', '--json')).out);
+  t.match(platform, { tenant: '', policy: { limit: 7, floor: 3 }, chain: [{}, { limit: 6 }, {}] });
+  await cli(...own, '--limit', '0');
+  t.match(await cli('set', 'ls'), { code: 75, err: /429, code 4002/ });
+  t.match(await cli('policy', 'rm', 'fairlead.api/fairlead.platform'), { code: 0 });
+  t.match(await cli('set', 'ls'), { code: 0 });
   t.equal(await daemon.end('SIGTERM'), 0);
 });
