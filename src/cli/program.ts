@@ -4,7 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import { count, examples, paged, remote } from './command-flags.ts';
-import { type EntityWord, fieldsOf, pluralOf } from './entity-fields.ts';
+import { type EntityWord, fieldsOf, PAIR_WORDS, pluralOf } from './entity-fields.ts';
 import { addGateCommands } from './gate-commands.ts';
 import { addDeadLetterCommands, addEraseCommand, addMessageCommands } from './message-commands.ts';
 import { addMessageFlags } from './message-flags.ts';
@@ -205,6 +205,7 @@ function addConnectionCommands(program: Command): void {
 function addEntityCommands(program: Command, word: EntityWord, example: string): Command {
   const group = program.command(word).description(`list, show, make and delete ${pluralOf(word)}`);
   const load = () => import('./entities.ts');
+  const [nameForm] = PAIR_WORDS[word] ?? [''];
 
   paged(remote(group.command('ls')))
     .alias('list')
@@ -216,14 +217,14 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
 
   remote(group.command('get'))
     .description(`show one ${word}`)
-    .argument('<name>')
+    .argument('<name>', nameForm)
     .action(async (name, options) => (await load()).getEntity(word, name, options));
 
   const put = remote(group.command('put'))
     .description(
       `make or replace ${article(word)} ${word}: fields that are not named get their defaults`,
     )
-    .argument('<name>')
+    .argument('<name>', nameForm)
     .option('--json-body <json>', 'fields as a JSON object; - reads it from standard input')
     .option('--keep', 'fields that are not named keep their values');
   for (const { flag, meaning } of fieldsOf(word)) put.option(flag, meaning);
@@ -240,7 +241,7 @@ function addEntityCommands(program: Command, word: EntityWord, example: string):
   remote(group.command('rm'))
     .alias('delete')
     .description(`delete ${article(word)} ${word}; refused while it is in use`)
-    .argument('<name>')
+    .argument('<name>', nameForm)
     .action(async (name, options) => (await load()).removeEntity(word, name, options));
   return group;
 }
