@@ -19,6 +19,12 @@ export interface TopOptions extends RemoteOptions {
   readonly once?: boolean;
 }
 
+/** Where `top` is shown: standard output, or what a test reads. */
+export interface Screen {
+  readonly isTTY?: boolean | undefined;
+  write(text: string): unknown;
+}
+
 /** Shown for the platform, whose name is empty. */
 const PLATFORM = '(platform)';
 /** Moves to the upper left corner and clears what is below. */
@@ -76,13 +82,17 @@ export async function explainKey(key: string, options: RemoteOptions): Promise<v
   }
 }
 
-/** Prints the fullest keys; on a terminal until it is interrupted. */
-export async function showTop(options: TopOptions): Promise<void> {
+/** Prints the fullest keys; on a terminal until it is interrupted, with a `pause` between two looks. */
+export async function showTop(
+  options: TopOptions,
+  screen: Screen = process.stdout,
+  pause: (ms: number) => Promise<unknown> = sleep,
+): Promise<void> {
   const { by, limit, every, once = false, json = false } = options;
   const api = new ApiClient(options);
   const path = ['v1', 'gate', 'top'];
   const look = () => api.request({ path, query: { by, limit: String(limit) } });
-  const isLive = process.stdout.isTTY === true && !once && !json;
+  const isLive = screen.isTTY === true && !once && !json;
   if (!isLive) {
     const answer = await look();
     if (json) printJson(answer);
@@ -93,8 +103,8 @@ export async function showTop(options: TopOptions): Promise<void> {
     const [keys, totals] = await Promise.all([look(), api.request({ path: ['v1', 'gate'] })]);
     const { permits, seats, waiting } = totals;
     const head = `${new Date().toISOString()}  ${permits} permits, ${seats} seats, ${waiting} waiting; by ${by}`;
-    printLine(`${CLEAR}${head}\n\n${keyTable(keys, 'Nothing is counted now.')}`);
-    await sleep(every);
+    screen.write(`${CLEAR}${head}\n\n${keyTable(keys, 'Nothing is counted now.')}\n`);
+    await pause(every);
   }
 }
 

@@ -1,5 +1,6 @@
 // The commands of the gate against a daemon.
 import t from 'tap';
+import { type Screen, showTop } from '../../src/cli/gate.ts';
 import { GateClient } from '../support/gate-client.ts';
 import { runCli, startDev } from './run-cli.ts';
 
@@ -66,5 +67,36 @@ t.test('resources, policies, and who uses them', async (t) => {
   t.match(await cli('set', 'ls'), { code: 75, err: /429, code 4002/ });
   t.match(await cli('policy', 'rm', 'fairlead.api/fairlead.platform'), { code: 0 });
   t.match(await cli('set', 'ls'), { code: 0 });
+  t.equal(await daemon.end('SIGTERM'), 0);
+});
+
+t.test('top on a terminal looks again and again', async (t) => {
+  const daemon = await startDev();
+  t.teardown(() => daemon.child.kill('SIGKILL'));
+  const client = await GateClient.open(daemon.url, daemon.token);
+  const looks: string[] = [];
+  const screen: Screen = { isTTY: true, write: (text) => looks.push(text) };
+  const pauses: number[] = [];
+  const pause = async (ms: number): Promise<void> => {
+    pauses.push(ms);
+    if (pauses.length === 3) throw new Error('interrupted');
+    await client.take('calls', { tenant: 'acme' });
+  };
+  const { url, token } = daemon;
+  const options = { url, token, by: 'used', limit: 5, every: 250 };
+  await t.rejects(showTop(options, screen, pause), /interrupted/);
+  t.strictSame(pauses, [250, 250, 250]);
+  const seen = looks.map((text) => {
+    t.equal(text.slice(0, 6), '\u001b[H\u001b[J', 'over the look before');
+    const [head = ''] = text.slice(6).split('\n');
+    t.match(head, /^20\d\d-\S+Z {2}\d+ permits, \d+ seats, 0 waiting; by used$/);
+    t.equal(text.at(-1), '\n');
+    return [/ (\d+) permits/.exec(head)?.[1], /\ncalls +acme +(\d+) /.exec(text)?.[1]];
+  });
+  t.strictSame(seen, [
+    ['0', undefined],
+    ['1', '1'],
+    ['2', '2'],
+  ]);
   t.equal(await daemon.end('SIGTERM'), 0);
 });
