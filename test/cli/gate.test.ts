@@ -2,14 +2,15 @@
 import t from 'tap';
 import { type Screen, showTop } from '../../src/cli/gate.ts';
 import { GateClient } from '../support/gate-client.ts';
-import { runCli, startDev } from './run-cli.ts';
+import { hostCommands, startDev } from './run-cli.ts';
 
 t.test('resources, policies, and who uses them', async (t) => {
   const daemon = await startDev();
   t.teardown(() => daemon.child.kill('SIGKILL'));
   const env = { FAIRLEAD_URL: daemon.url, FAIRLEAD_TOKEN: daemon.token };
+  const hosted = await hostCommands(t, env);
   const cli = async (...args: readonly string[]) => {
-    const { code, stdout, stderr } = await runCli(args, { env });
+    const { code, stdout, stderr } = await hosted(...args);
     return { code, out: stdout, err: stderr };
   };
   const put = await cli(

@@ -3,13 +3,13 @@ import { InvalidArgumentError } from 'commander';
 import t from 'tap';
 import { pastMoment } from '../../src/cli/message-flags.ts';
 import { lengthOf, messageTable, timeline } from '../../src/cli/message-text.ts';
-import { runCli, startDev } from './run-cli.ts';
+import { hostCommands, runCli, startDev } from './run-cli.ts';
 
 t.test('a message from send to redact', async (t) => {
   const daemon = await startDev();
   t.teardown(() => daemon.child.kill('SIGKILL'));
   const env = { FAIRLEAD_URL: daemon.url, FAIRLEAD_TOKEN: daemon.token };
-  const cli = (...args: readonly string[]) => runCli(args, { env });
+  const cli = await hostCommands(t, env);
   await cli('destination', 'put', 'sms', '--attempts-max', '1');
 
   const send = ['message', 'send', 'sms'];
@@ -57,7 +57,8 @@ t.test('a message from send to redact', async (t) => {
   t.match(await cli('message', 'cancel', '--tenant', 'nobody'), { stdout: '0 cancelled\n' });
   t.match(await cli('message', 'redact', id), { code: 75, stderr: /Cancel it with/ });
 
-  await cli('consume', 'sms', '--max', '1', '--settle', 'retry', '--retry-after-ms', '1');
+  const retry = ['--settle', 'retry', '--retry-after-ms', '1'];
+  t.match(await runCli(['consume', 'sms', '--max', '1', ...retry], { env }), { code: 0 });
   const dead = await cli('dlq', 'list');
   t.match(dead.stdout, new RegExp(`^${id} +failed .* ended 20.*Z, attemptsExhausted$`, 'm'));
   t.match(
@@ -70,7 +71,7 @@ t.test('a message from send to redact', async (t) => {
   });
   t.match(await cli('dlq', 'purge'), { code: 64, stderr: /--destination, --tenant/ });
   t.match(await cli('dlq', 'purge', '--tenant', 'acme', '--json'), { stdout: /"purged":0/ });
-  await cli('consume', 'sms', '--max', '1');
+  t.match(await runCli(['consume', 'sms', '--max', '1'], { env }), { code: 0 });
   t.match(await cli('dlq', 'list'), { stdout: 'There is no dead letter.\n' });
 
   const trace = await cli('message', 'trace', id);

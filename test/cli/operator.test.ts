@@ -1,7 +1,7 @@
 // An operator's commands against a daemon: a file of entities, pausing, and who changed what.
 import { join } from 'node:path';
 import t from 'tap';
-import { runCli, startDev } from './run-cli.ts';
+import { hostCommands, startDev } from './run-cli.ts';
 
 const toml = `
 [destinations.sms]
@@ -32,7 +32,7 @@ t.test('entities by a file, pause, audit', async (t) => {
   const daemon = await startDev();
   t.teardown(() => daemon.child.kill('SIGKILL'));
   const env = { FAIRLEAD_URL: daemon.url, FAIRLEAD_TOKEN: daemon.token };
-  const cli = (...args: readonly string[]) => runCli(args, { env });
+  const cli = await hostCommands(t, env);
   const apply = (file: string, ...flags: readonly string[]) =>
     cli('apply', join(directory, file), ...flags);
 
@@ -90,7 +90,7 @@ t.test('accounts, numbers, routes and services', async (t) => {
   const daemon = await startDev();
   t.teardown(() => daemon.child.kill('SIGKILL'));
   const env = { FAIRLEAD_URL: daemon.url, FAIRLEAD_TOKEN: daemon.token };
-  const cli = (...args: readonly string[]) => runCli(args, { env });
+  const cli = await hostCommands(t, env);
   await cli('destination', 'put', 'sms');
   const sid = `AC${'0'.repeat(32)}`;
   const made = JSON.parse(

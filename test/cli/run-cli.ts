@@ -1,11 +1,13 @@
-// Runs the command from source, as a child process with a clean environment.
-import { type ChildProcess, spawn } from 'node:child_process';
+// Runs the command from source, as a child process with a clean environment, or many of them in one.
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const root = join(import.meta.dirname, '../..');
-const command = ['--import', import.meta.resolve('tsx'), join(root, 'src/main.ts')];
+const loader = ['--import', import.meta.resolve('tsx')];
+const command = [...loader, join(root, 'src/main.ts')];
+const inherited = { PATH: process.env.PATH ?? '' };
 
 export interface CliResult {
   readonly code: number | null;
@@ -19,7 +21,6 @@ export interface CliOptions {
 }
 
 function start(args: readonly string[], { env = {} }: CliOptions): ChildProcess {
-  const inherited = { PATH: process.env.PATH ?? '' };
   return spawn(process.execPath, [...command, ...args], { env: { ...inherited, ...env } });
 }
 
@@ -40,6 +41,43 @@ export async function runCli(
   child.stdin?.end(options.input ?? '');
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, stdout, stderr };
+}
+
+/** What a host of commands is told. */
+export interface HostedCommand {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Commands that all run in one process, one after another: a tenth of the time of a process each. For
+ * those that ask and answer; what reads standard input or has to end by itself is for `runCli`.
+ */
+export async function hostCommands(
+  t: { teardown(end: () => unknown): void },
+  env: HostedCommand['env'],
+): Promise<(...args: readonly string[]) => Promise<CliResult>> {
+  const host = fork(join(import.meta.dirname, 'command-host.ts'), {
+    execArgv: loader,
+    env: inherited,
+  });
+  t.teardown(() => host.kill('SIGKILL'));
+  const died = once(host, 'exit').then(([code]) => {
+    throw new Error(`the host of commands ended with ${code}`);
+  });
+  died.catch(() => {});
+  await Promise.race([once(host, 'message'), died]);
+  let last: Promise<unknown> = Promise.resolve();
+  const next = async (args: readonly string[]): Promise<CliResult> => {
+    host.send({ args, env } satisfies HostedCommand);
+    const [result] = await Promise.race([once(host, 'message'), died]);
+    return result as CliResult;
+  };
+  return (...args) => {
+    const result = last.then(() => next(args));
+    last = result.catch(() => {});
+    return result;
+  };
 }
 
 export interface RunningDaemon {

@@ -2,7 +2,7 @@
 import { Webhook } from 'standardwebhooks';
 import t from 'tap';
 import { httpPeer } from '../support/http-peer.ts';
-import { runCli, startDev } from './run-cli.ts';
+import { hostCommands, runCli, startDev } from './run-cli.ts';
 
 t.test('test, ls, items, replay, enable', async (t) => {
   let status = 204;
@@ -17,9 +17,11 @@ t.test('test, ls, items, replay, enable', async (t) => {
   });
   const { url, token } = daemon;
   const env = { FAIRLEAD_URL: url, FAIRLEAD_TOKEN: token };
-  const cli = (...args: readonly string[]) => runCli(['webhook', ...args], { env });
+  const hosted = await hostCommands(t, env);
+  const cli = (...args: readonly string[]) => hosted('webhook', ...args);
 
-  const taken = await cli('test', `${peer.url}/hook`, '--tenant', 'acme');
+  const test = ['webhook', 'test', `${peer.url}/hook`, '--tenant', 'acme'];
+  const taken = await runCli(test, { env });
   t.match(taken, { code: 0, stderr: '' });
   t.match(taken.stdout, /^status +204$/m);
   const answer = await fetch(`${url}/v1/webhooks/acme/secrets`, {
