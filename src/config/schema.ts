@@ -76,7 +76,8 @@ const proxyRoute = z
     path: z
       .string()
       .regex(
-        /^\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+\/?)*$/,
+        // Each text fits in one way only, so one that does not is refused at once, however long.
+        /^\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+(?:\/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*\/?)?$/,
         'begins with a slash, plain characters only',
       )
       .describe('prefix of the paths that it takes'),

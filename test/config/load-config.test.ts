@@ -71,6 +71,28 @@ t.test('every option can be set in the file', async (t) => {
   t.strictSame(warnings, []);
 });
 
+t.test('paths of proxied routes', async (t) => {
+  const load = (path: string) =>
+    loadConfig({
+      file: undefined,
+      env: {},
+      settings: [
+        {
+          key: 'proxy',
+          value: [{ path, resource: 'r', backends: ['http://127.0.0.1:1'] }],
+          from: '--set',
+        },
+      ],
+    });
+  for (const path of ['/', '/v1', '/v1/', '/v1/calls.create', '/a/b/c/']) {
+    t.equal(load(path).config.proxy[0]?.path, path);
+  }
+  // The last of them once took longer than any start may.
+  for (const path of ['', 'v1', '//', '/v1//x', '/v1/{id}', `/v1/${'a'.repeat(200)}/{id}`]) {
+    t.throws(() => load(path), /proxy.*begins with a slash, plain characters only/s, path);
+  }
+});
+
 t.test('the example for /etc is the defaults and one key', async (t) => {
   const file = join(here, '../../deploy/fairlead.toml');
   const given = loadConfig({ file, env: {}, settings: [] }).config;
