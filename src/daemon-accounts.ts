@@ -4,14 +4,12 @@ import { accountErrorForm } from './accounts/account-error.ts';
 import type { AccountDirectory, AccountMessages, ListPage } from './accounts/ports.ts';
 import { accountRoutes } from './accounts/routes.ts';
 import type { Logger } from './base/logger.ts';
-import { webhookSecret } from './base/webhook-secret.ts';
 import type { EntityService } from './dispatch/entity-service.ts';
 import type { ShardPage } from './dispatch/message-list.ts';
 import { newestOfShards } from './dispatch/message-newest.ts';
 import { acceptedOrThrow, publishMessages } from './dispatch/message-publish.ts';
 import { type FoundMessage, MessageShards } from './dispatch/message-shards.ts';
 import type { LateMessages, ShardPorts } from './dispatch/ports.ts';
-import { signingSecrets } from './dispatch/secret-routes.ts';
 import { ERRORS, FairleadError } from './errors.ts';
 import { INPUT_OP } from './protocol/exchange.ts';
 import { encodeList } from './protocol/message-ops.ts';
@@ -39,19 +37,6 @@ export function accountForm({ entities, shards, hashKey, logger, late }: Account
   return {
     routes: accountRoutes({ directory, messages, hashKey, onUnroutable }),
     errorForm: accountErrorForm,
-  };
-}
-
-/** Keys of what is sent on behalf of tenants: as Standard Webhooks, or in the form of an account. */
-export function signingKeys({ entities, hashKey }: Pick<AccountParts, 'entities' | 'hashKey'>) {
-  const secretOf = (tenant: string, version: number) => webhookSecret(hashKey, tenant, version);
-  return {
-    /** `whsec_…`, the newest first; two during a rotation. */
-    standardKeys: (tenant: string): readonly string[] =>
-      signingSecrets(entities, secretOf, tenant).map(({ secret }) => secret),
-    /** The primary token of an account; undefined: there is no such account. */
-    formToken: (account: string): string | undefined =>
-      entities.find('account', account)?.fields.primaryToken,
   };
 }
 
