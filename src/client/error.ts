@@ -132,7 +132,7 @@ export interface ClientErrorFields {
  * that only a client sees), `retryable` whether the same request may succeed later.
  */
 export class FairleadClientError extends Error {
-  override readonly name = 'FairleadClientError';
+  override readonly name: string = 'FairleadClientError';
   readonly error: string;
   readonly code: number;
   readonly retryable: boolean;
@@ -172,6 +172,7 @@ export interface ImpededFields extends ClientErrorFields {
 
 /** What `acquire` fails with when the gate did not let it pass; it was not passed on, so it may be tried again. */
 export class ImpededError extends FairleadClientError {
+  override readonly name = 'ImpededError';
   /** Seats in use of the tenant at the resource. */
   readonly used: number | undefined;
   /** Undefined: not told, or the tenant has no limit of its own there. */

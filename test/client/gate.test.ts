@@ -68,6 +68,7 @@ t.test('impeded: a typed error with everything that the daemon said', async (t) 
   frame.link.ok(frame.id, [[null, 4003, 250, 7, 7, 1_250]]);
   const error = await asked;
   t.ok(error instanceof ImpededError);
+  t.equal((error as Error).name, 'ImpededError');
   t.ok(error instanceof FairleadClientError);
   t.match(error, {
     ...{ error: 'wouldWaitTooLong', code: 4003, retryable: true, retryAfterMs: 250 },
