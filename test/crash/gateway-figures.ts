@@ -1,4 +1,5 @@
 /** What the ledger of the gateway runs counts. */
+import { NamedFigures } from './figures.ts';
 
 const COUNTS = {
   accepted: 0,
@@ -55,33 +56,8 @@ export type GatewayFigures = Readonly<Record<Count | Ended | Wrong, number>>;
 /** Names of the figures that have to be 0. */
 export const GATEWAY_WRONG = Object.keys(ZERO_WRONG) as Wrong[];
 
-const FAULTS_MAX = 6;
-
-export class Figures {
-  readonly #counts = { ...COUNTS };
-  readonly #ended = { ...ENDED };
-  readonly #wrong = { ...ZERO_WRONG };
-  /** The first violations of each kind, in words. */
-  readonly faults: string[] = [];
-
-  count(what: Count, by = 1): void {
-    this.#counts[what] += by;
-  }
-
-  ended(how: Ended): void {
-    this.#ended[how] += 1;
-  }
-
-  wrong(what: Wrong, words: string): void {
-    this.#wrong[what] += 1;
-    if (this.#wrong[what] <= FAULTS_MAX) this.faults.push(`${what}: ${words}`);
-  }
-
-  get isRight(): boolean {
-    return GATEWAY_WRONG.every((name) => this.#wrong[name] === 0);
-  }
-
-  result(): GatewayFigures {
-    return { ...this.#counts, ...this.#ended, ...this.#wrong };
+export class Figures extends NamedFigures<Count, Ended, Wrong> {
+  constructor() {
+    super({ counts: COUNTS, ended: ENDED, wrong: ZERO_WRONG });
   }
 }
