@@ -5,6 +5,8 @@ mod adaptive;
 #[allow(dead_code)]
 #[path = "gate/bench.rs"]
 mod bench;
+#[path = "gate/bounds.rs"]
+mod bounds;
 #[allow(dead_code)]
 #[path = "simulation/disk.rs"]
 mod disk;
@@ -316,7 +318,7 @@ fn callers_within_the_process_share_the_limits() {
     };
     assert!(bench.gate.leave(permit, Some(true), bench.now_us));
     assert!(!bench.gate.leave(permit, Some(true), bench.now_us), "once");
-    assert!(bench.gate.has_effects());
+    assert!(bench.gate.wants_step());
     let said = bench.step(&[]);
     assert_eq!(Bench::admitted(&said), [waiting]);
     let wired = bench.gate.permits_now()[0].id.0;

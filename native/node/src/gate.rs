@@ -155,13 +155,13 @@ impl Gate {
     /// run, somebody was let in.
     #[napi(catch_unwind)]
     pub fn leave(&mut self, permit: f64, ok: Option<bool>, now_us: f64) -> bool {
-        self.core.leave(whole(permit), ok, whole(now_us)) && self.core.has_effects()
+        self.core.leave(whole(permit), ok, whole(now_us)) && self.core.wants_step()
     }
 
     /// Takes one that waits back; true: a step has to run, somebody was let in.
     #[napi(catch_unwind)]
     pub fn give_up(&mut self, ticket: u32, now_us: f64) -> bool {
-        self.core.give_up(ticket, whole(now_us)) && self.core.has_effects()
+        self.core.give_up(ticket, whole(now_us)) && self.core.wants_step()
     }
 }
 

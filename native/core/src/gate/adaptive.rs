@@ -1,6 +1,6 @@
 //! A resource's cap that follows the latency of what it lets in: pure, fed with samples.
 //!
-//! A window ends after `SAMPLES_MIN` successes or a second, whichever is later to have a sample. Then
+//! A window ends with its `SAMPLES_MIN`th success, or after a second if it has a sample by then. Then
 //! gradient = clamp(minRtt · (1 + tolerance) / rtt, 0.5, 1) and new = limit · gradient + √limit, at
 //! most a tenth more than before, and more only if at least half of the limit was used. A window with
 //! drops has 0.9 of the limit. From time to time the least latency is measured anew, at half the limit.
@@ -85,6 +85,11 @@ impl Adaptive {
     /// Something that was let in has failed for overload.
     pub fn drop_one(&mut self) {
         self.drops += 1;
+    }
+
+    /// The last sample began a window, whose end has a time from now on, or filled one.
+    pub const fn wants_look(&self) -> bool {
+        self.samples + self.drops == 1 || self.samples == SAMPLES_MIN
     }
 
     /// When the window ends if enough samples come, µs; none while there is nothing to judge.

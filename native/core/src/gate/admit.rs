@@ -154,6 +154,7 @@ impl Gate {
             if waiter.due_us > self.now_us && at.policy.mode == GateMode::Delay {
                 at.blocked = Blocked::Pace;
                 self.paces.set(key, waiter.due_us);
+                self.wakes = true;
                 return;
             }
             if self.never_fits(key, seats) {

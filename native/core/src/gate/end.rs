@@ -81,6 +81,7 @@ impl Gate {
             } else {
                 adaptive.drop_one();
             }
+            self.wakes |= adaptive.wants_look();
         }
     }
 

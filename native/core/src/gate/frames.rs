@@ -142,7 +142,11 @@ impl Gate {
                     };
                     (self.ask(key, &ask), key)
                 }
-                Err(answer) => (answer, NONE),
+                Err(answer) => {
+                    // In search of room for another key it may have been forgotten.
+                    last.2 = NONE;
+                    (answer, NONE)
+                }
             };
             self.write_answer(&mut out, answer, key);
         }

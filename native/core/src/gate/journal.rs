@@ -1,7 +1,7 @@
 //! What a step writes: the marks, one log record, a piece of the snapshot.
 
 use super::Gate;
-use super::permit::{FRESH, RENEWED};
+use super::permit::{FINISHING, FRESH, RENEWED};
 use crate::record::{
     GateGrant, GateLogWriter, GateMark, GateRenewal, gate_log_key, write_gate_log, write_gate_mark,
 };
@@ -131,6 +131,7 @@ impl Gate {
                 key,
                 seats: permit.seats,
                 lease_ms: permit.lease_ms,
+                finishing: permit.flags & FINISHING != 0,
                 lease_end_us: 0,
             });
         }
@@ -143,6 +144,7 @@ impl Gate {
                     slot,
                     generation: permit.generation,
                     lease_ms: permit.lease_ms,
+                    finishing: permit.flags & FINISHING != 0,
                 });
             }
         }

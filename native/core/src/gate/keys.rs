@@ -30,14 +30,32 @@ impl Gate {
         self.open_key(resource, tenant)
     }
 
+    /// As `key_at`, also above `keys_max`.
+    pub(super) fn stored_key_at(&mut self, resource: u32, tenant: &[u8]) -> Result<u32, TooMany> {
+        if let Some(&tenant) = self.names.tenants.get(tenant)
+            && let Some(&key) = self.key_of.get(&pair(resource, tenant))
+        {
+            return Ok(key);
+        }
+        self.make_key(resource, tenant)
+    }
+
     #[cold]
     fn open_key(&mut self, resource: u32, tenant: &[u8]) -> Result<u32, TooMany> {
         if self.key_of.len() >= self.options.keys_max {
+            // Held meanwhile: with its last key it would be forgotten itself.
+            self.resources[resource as usize].keys += 1;
             self.sweep(SWEEP_WHEN_FULL, 0);
+            self.resources[resource as usize].keys -= 1;
             if self.key_of.len() >= self.options.keys_max {
+                self.forget_resource_if_idle(resource);
                 return Err(TooMany);
             }
         }
+        self.make_key(resource, tenant)
+    }
+
+    fn make_key(&mut self, resource: u32, tenant: &[u8]) -> Result<u32, TooMany> {
         let tenant = self.tenant_of(tenant)?;
         let resource_name = self.resources[resource as usize].name.clone();
         let tenant_name = self.tenants[tenant as usize].name.clone();

@@ -128,9 +128,9 @@ impl Gate {
         waiter.is_some()
     }
 
-    /// Effects wait for the next step.
-    pub fn has_effects(&self) -> bool {
-        self.effects.has_some()
+    /// Effects wait for the next step, or something is to be done sooner than the last one told.
+    pub fn wants_step(&self) -> bool {
+        self.wakes || self.effects.has_some()
     }
 
     pub(super) fn local_number(&self, slot: u32) -> u64 {

@@ -106,6 +106,8 @@ pub enum Fatal {
     Exchange(ExchangeError),
     /// The stored record of that name is damaged or newer than this version knows.
     Stored { name: String, error: RecordError },
+    /// Permits of more keys are stored than the table has cells for.
+    Keys,
     /// The records or calls contradict each other.
     State(String),
 }
@@ -121,6 +123,10 @@ impl std::fmt::Display for Fatal {
         match self {
             Self::Exchange(error) => write!(f, "exchange: {} (at byte {})", error.what, error.at),
             Self::Stored { name, error } => write!(f, "{name} {error}"),
+            Self::Keys => write!(
+                f,
+                "permits of more keys are stored than there is room for; set gate.keysMax to as many as it was"
+            ),
             Self::State(text) => write!(f, "state: {text}"),
         }
     }
@@ -173,6 +179,8 @@ pub struct Gate {
     snapshot: Snapshot,
     journal: JournalWriter,
     flush: bool,
+    /// A time was set since the last step told how long nothing is to be done.
+    wakes: bool,
 
     // Scratch.
     due: Vec<u32>,
@@ -214,6 +222,7 @@ impl Gate {
             snapshot: Snapshot::default(),
             journal: JournalWriter::new(),
             flush: false,
+            wakes: false,
             due: Vec::new(),
             items: Vec::new(),
             released: Vec::new(),

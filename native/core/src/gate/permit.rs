@@ -96,8 +96,10 @@ impl Permits {
         self.slots.len() - self.free
     }
 
+    /// Also when more are held than may be: by a restart with a lower bound, or because waiters were
+    /// let in.
     pub fn is_full(&self) -> bool {
-        self.free == 0 && self.slots.len() >= self.max
+        self.count() >= self.max
     }
 
     pub fn get(&self, slot: u32) -> &Permit {
@@ -114,9 +116,11 @@ impl Permits {
         (permit.key != NONE && permit.generation == generation).then_some(permit)
     }
 
-    /// A slot for a new permit, whose generation is kept. Not when full.
+    /// A slot for a new permit, whose generation is kept. A waiter's is taken also when full: it began
+    /// to wait when there was room, and so are there at most as many above the bound as may wait.
     pub fn take(&mut self, permit: Permit) -> u32 {
-        let slot = if self.free > FREE_PERMITS_MIN || self.slots.len() >= self.max {
+        let is_long = self.slots.len() >= self.max && self.free > 0;
+        let slot = if self.free > FREE_PERMITS_MIN || is_long {
             self.take_free()
         } else {
             let slot = self.slots.len() as u32;

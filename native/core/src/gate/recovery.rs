@@ -1,7 +1,7 @@
 //! Recovery: permits are again where they were, and have one lease from the restart to be claimed.
 
 use super::chain::Take;
-use super::permit::{Permit, RECOVERED};
+use super::permit::{FINISHING, Permit, RECOVERED};
 use super::{Fatal, Gate, NONE};
 use crate::record::{
     GateGrant, GateKey, GateLog, GateMark, GatePiece, JournalEntry, JournalReader, RecordError,
@@ -16,6 +16,7 @@ struct Stored {
     key: u32,
     seats: u16,
     lease_ms: u32,
+    finishing: bool,
     lease_end_us: u64,
 }
 
@@ -89,6 +90,7 @@ impl Recovered {
                 && stored.generation == renewal.generation
             {
                 stored.lease_ms = renewal.lease_ms;
+                stored.finishing = renewal.finishing;
                 stored.lease_end_us = log.at_us + u64::from(renewal.lease_ms) * 1000;
             }
         }
@@ -104,6 +106,7 @@ impl Recovered {
             key: keys[grant.key as usize],
             seats: grant.seats,
             lease_ms: grant.lease_ms,
+            finishing: grant.finishing,
             lease_end_us: grant.lease_end_us,
         };
         self.permits.insert(grant.slot, stored);
@@ -215,7 +218,7 @@ impl Gate {
                 generation: stored.generation,
                 connection: NONE,
                 seats: stored.seats,
-                flags: RECOVERED,
+                flags: RECOVERED | if stored.finishing { FINISHING } else { 0 },
                 lease_ms: stored.lease_ms,
                 charged_us: 0,
                 granted_us: self.now_us,
@@ -236,11 +239,12 @@ impl Gate {
         Ok(())
     }
 
-    /// A key of a stored permit, without caps for now.
+    /// A key of a stored permit, without caps for now; also above `keys_max`, which is for new ones.
     fn reopen(&mut self, resource: &[u8], tenant: &[u8]) -> Result<u32, Fatal> {
-        let too_many = |_| Fatal::State("more keys are stored than there is room for".to_owned());
-        let resource = self.resource_of(resource).map_err(too_many)?;
-        let key = self.key_at(resource, tenant).map_err(too_many)?;
+        let resource = self.resource_of(resource).map_err(|_| Fatal::Keys)?;
+        let key = self
+            .stored_key_at(resource, tenant)
+            .map_err(|_| Fatal::Keys)?;
         for cell in self.keys[key as usize].cells {
             self.table.set_cap(cell, None);
         }

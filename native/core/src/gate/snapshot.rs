@@ -4,7 +4,7 @@
 //! A snapshot's number is the sequence that the log had when it began; from there on the log is read
 //! again over it, whenever its pieces were written. It counts once the mark `through` has its number.
 
-use super::permit::LOCAL_PERMIT;
+use super::permit::{FINISHING, LOCAL_PERMIT};
 use super::{Gate, NONE};
 use crate::limits::{GATE_DELETES, GATE_LOG_RECORDS, SNAPSHOT_PERMITS};
 use crate::record::{GateGrant, GateMark, gate_log_key, gate_piece_key, write_gate_piece};
@@ -99,6 +99,7 @@ impl Gate {
                 key,
                 seats: permit.seats,
                 lease_ms: permit.lease_ms,
+                finishing: permit.flags & FINISHING != 0,
                 lease_end_us: permit.lease_end_us,
             });
         }

@@ -29,6 +29,7 @@ impl Gate {
         self.sweep_some();
         self.write_journal();
         self.count_now();
+        self.wakes = false;
         let head = EffectsHead {
             entries: 0,
             exchange: self.exchange,

@@ -100,6 +100,8 @@ pub struct GateGrant {
     pub key: u32,
     pub seats: u16,
     pub lease_ms: u32,
+    /// Its lease is the last one.
+    pub finishing: bool,
     /// Of a piece only; in the log it is the record's time and the lease.
     pub lease_end_us: u64,
 }
@@ -109,6 +111,20 @@ pub struct GateRenewal {
     pub slot: u32,
     pub generation: u32,
     pub lease_ms: u32,
+    /// The lease is the last one.
+    pub finishing: bool,
+}
+
+/// In the number of a lease, ms: it is the last one. Leases are far shorter than it.
+const LAST_LEASE: u32 = 1 << 31;
+
+/// A lease as one number.
+const fn lease_number(lease_ms: u32, finishing: bool) -> u32 {
+    if finishing {
+        lease_ms | LAST_LEASE
+    } else {
+        lease_ms
+    }
 }
 
 /// What happened in one step. Each key's names are written when it comes first.
@@ -163,7 +179,8 @@ impl GateLogWriter {
         write_varint(out, grant.generation.into());
         write_varint(out, grant.key.into());
         write_varint(out, grant.seats.into());
-        write_varint(out, grant.lease_ms.into());
+        let lease = lease_number(grant.lease_ms, grant.finishing);
+        write_varint(out, lease.into());
         self.granted_count += 1;
     }
 
@@ -184,7 +201,8 @@ impl GateLogWriter {
         let out = &mut self.renewed;
         write_varint(out, renewal.slot.into());
         write_varint(out, renewal.generation.into());
-        write_varint(out, renewal.lease_ms.into());
+        let lease = lease_number(renewal.lease_ms, renewal.finishing);
+        write_varint(out, lease.into());
         self.renewed_count += 1;
     }
 }
@@ -237,10 +255,12 @@ impl<'a> GateLog<'a> {
         let keys = read_keys(bytes)?;
         let ended = read_list(bytes, |bytes| Some((bytes.u32()?, bytes.u32()?)))?;
         let renewed = read_list(bytes, |bytes| {
+            let (slot, generation, lease) = (bytes.u32()?, bytes.u32()?, bytes.u32()?);
             Some(GateRenewal {
-                slot: bytes.u32()?,
-                generation: bytes.u32()?,
-                lease_ms: bytes.u32()?,
+                slot,
+                generation,
+                lease_ms: lease & !LAST_LEASE,
+                finishing: lease & LAST_LEASE != 0,
             })
         })?;
         let granted = read_list(bytes, |bytes| {
@@ -284,12 +304,15 @@ impl<'a> GatePiece<'a> {
 }
 
 fn read_grant(bytes: &mut Varints<'_>, keys: usize) -> Option<GateGrant> {
+    let (slot, generation, key) = (bytes.u32()?, bytes.u32()?, bytes.u32()?);
+    let (seats, lease) = (bytes.u32()?, bytes.u32()?);
     let grant = GateGrant {
-        slot: bytes.u32()?,
-        generation: bytes.u32()?,
-        key: bytes.u32()?,
-        seats: u16::try_from(bytes.u32()?).ok()?,
-        lease_ms: bytes.u32()?,
+        slot,
+        generation,
+        key,
+        seats: u16::try_from(seats).ok()?,
+        lease_ms: lease & !LAST_LEASE,
+        finishing: lease & LAST_LEASE != 0,
         lease_end_us: 0,
     };
     ((grant.key as usize) < keys && grant.seats > 0).then_some(grant)

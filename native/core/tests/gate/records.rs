@@ -11,13 +11,15 @@ const KEYS: [(&str, &str); 3] = [("calls", "acme"), ("calls", ""), ("sms", "beta
 
 fn grant() -> impl Strategy<Value = GateGrant> {
     let place = (any::<u32>(), any::<u32>(), 0_u32..3);
-    (place, 1_u16.., any::<u32>(), any::<u64>()).prop_map(
-        |((slot, generation, key), seats, lease_ms, lease_end_us)| GateGrant {
+    let lease = (0..1_u32 << 31, any::<bool>());
+    (place, 1_u16.., lease, any::<u64>()).prop_map(
+        |((slot, generation, key), seats, (lease_ms, finishing), lease_end_us)| GateGrant {
             slot,
             generation,
             key,
             seats,
             lease_ms,
+            finishing,
             lease_end_us,
         },
     )
@@ -46,7 +48,7 @@ proptest! {
         at_us in 0..u64::MAX / 2,
         granted in proptest::collection::vec(grant(), 0..6),
         ended in proptest::collection::vec(any::<(u32, u32)>(), 0..6),
-        renewed in proptest::collection::vec(any::<(u32, u32, u32)>(), 0..6),
+        renewed in proptest::collection::vec(((any::<u32>(), any::<u32>()), 0..1_u32 << 31, any::<bool>()), 0..6),
         flip in any::<(prop::sample::Index, u8)>(),
     ) {
         let mut parts = with_keys();
@@ -58,7 +60,9 @@ proptest! {
         }
         let renewed: Vec<GateRenewal> = renewed
             .iter()
-            .map(|&(slot, generation, lease_ms)| GateRenewal { slot, generation, lease_ms })
+            .map(|&((slot, generation), lease_ms, finishing)| {
+                GateRenewal { slot, generation, lease_ms, finishing }
+            })
             .collect();
         for renewal in &renewed {
             parts.renewed(renewal);

@@ -733,7 +733,6 @@ impl World {
                 let again = Permit {
                     end_us: now_us + full,
                     owner: 0,
-                    finishing: false,
                     ..permit.clone()
                 };
                 self.permits.insert(*id, again);
