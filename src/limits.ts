@@ -174,11 +174,16 @@ export const LIMITS = {
   /** Lease of a permit. One outside that is asked for: invalidOption; in a renewal the nearer bound. */
   permitLeaseMsMin: 1_000,
   permitLeaseMsMax: 3_600_000,
-  /** Permits that are out, and keys with permits, waiters or a policy. Past them: tooManyPermits, tooManyGateKeys. */
+  /**
+   * Permits that are out, and keys with permits, waiters or a policy. Past them: tooManyPermits, tooManyGateKeys; who
+   * waits already is let in all the same.
+   */
   gatePermits: 1_000_000,
   gateKeys: 1_000_000,
   /** Entries of one acquire, release or renew frame. Past it: tooManyMessages. */
   permitsPerFrame: 1_000,
+  /** Keys that callers of this process know by number. Past it: all are asked for by name once more. */
+  gateHandles: 16_384,
   /** Unread input of the gate. Past it: frames are refused as overloaded. */
   gateInputBytes: 8 * MIB,
   /** Steps of the gate whose flush is awaited. Past it: its input waits for the oldest. */

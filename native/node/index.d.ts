@@ -15,8 +15,17 @@ export declare class Gate {
   takeEffects(output: Uint8Array): void
   /** Writes the journal of the last step to the begin of `output`, which has room for it. */
   takeJournal(output: Uint8Array): void
-  /** Asks for seats for a caller within the process; `waitMs` below 0: as long as the policy allows. */
-  enter(resource: string, tenant: string, seats: number, waitMs: number, nowUs: number): GateEntered
+  /**
+   * Asks for seats for a caller within the process; `waitMs` below 0: as long as the policy allows.
+   *
+   * Returns 0 passed, 1 waiting, 2 impeded, and writes to `answer`, of 9 numbers: permit or ticket ·
+   * used · limit (−1: none) · code · retryAfterMs · position · estimateMs (−1: not known) · and how
+   * `enterKey` finds the same key: key · serial (0: there is none). What does not belong to the answer
+   * is left as it was.
+   */
+  enter(answer: Float64Array, resource: string, tenant: string, seats: number, waitMs: number, nowUs: number): number
+  /** As `enter`, of the key that it told; 3: that is not open any more, nothing is asked or written. */
+  enterKey(answer: Float64Array, key: number, serial: number, seats: number, waitMs: number, nowUs: number): number
   /**
    * Ends a permit of `enter`; without `ok` its time tells nothing of the resource. True: a step has to
    * run, somebody was let in.
@@ -59,21 +68,6 @@ export declare class Shard {
  * crash-only ending goes through here.
  */
 export declare function exitNow(code: number): never
-
-/** How an `enter` was judged. */
-export interface GateEntered {
-  /** 0 passed, 1 waiting, 2 impeded. */
-  kind: number
-  /** The permit, or the ticket of one that waits. */
-  number: number
-  /** Why it is impeded. */
-  code: number
-  retryAfterMs: number
-  used: number
-  limit?: number
-  position: number
-  estimateMs?: number
-}
 
 /** What a gate is made with. */
 export interface GateOptions {

@@ -6,14 +6,16 @@
  * given up is counted down at once.
  */
 import { ERRORS } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
 import { readEntered } from '../protocol/gate-exchange.ts';
-import { ENTERED, type GateMachine } from './machine.ts';
+import { KeyHandles } from './key-handles.ts';
+import { ANSWER, ANSWER_NUMBERS, ENTERED, type GateMachine } from './machine.ts';
 import type { Ask, Gate, Impeded, Passed, Waiting } from './ports.ts';
 
 type Waited = (end: Passed | Impeded) => void;
 
 export interface CallersOptions {
-  readonly machine: Pick<GateMachine, 'enter' | 'leave' | 'giveUp'>;
+  readonly machine: Pick<GateMachine, 'enter' | 'enterKey' | 'leave' | 'giveUp'>;
   readonly nowUs: () => number;
   /** A step has to run in this turn. */
   readonly stepSoon: () => void;
@@ -35,6 +37,9 @@ const AS_THE_POLICY_SAYS = -1;
 export class Callers implements Gate {
   readonly #options: CallersOptions;
   readonly #tickets = new Map<number, Ticket>();
+  readonly #handles = new KeyHandles(LIMITS.gateHandles);
+  /** Of the last `enter`. */
+  readonly #answer = new Float64Array(ANSWER_NUMBERS);
 
   constructor(options: CallersOptions) {
     this.#options = options;
@@ -62,26 +67,52 @@ export class Callers implements Gate {
       return;
     }
     const { waited, used, limit } = ticket;
-    if (permit !== undefined) waited(this.#passed(permit, { used, limit }));
+    if (permit !== undefined) waited(this.#passed(permit, used, limit));
     else waited({ kind: 'impeded', code, retryAfterMs, used, limit, estimateMs: undefined });
   }
 
-  #enter({ resource, tenant, seats = 1, waitMs }: Ask, waited: Waited): Passed | Waiting | Impeded {
-    const { machine, nowUs, stepSoon } = this.#options;
-    const asked = waitMs ?? AS_THE_POLICY_SAYS;
-    const entered = this.#guarded(() => machine.enter(resource, tenant, seats, asked, nowUs()));
-    const { number, code, retryAfterMs, used, limit, position, estimateMs } = entered;
-    if (entered.kind === ENTERED.passed) return this.#passed(number, { used, limit });
-    if (entered.kind === ENTERED.impeded) {
+  #enter(ask: Ask, waited: Waited): Passed | Waiting | Impeded {
+    const kind = this.#judge(ask);
+    const answer = this.#answer;
+    const number = answer[ANSWER.number] as number;
+    const used = answer[ANSWER.used] as number;
+    const limit = known(answer[ANSWER.limit]);
+    if (kind === ENTERED.passed) return this.#passed(number, used, limit);
+    const estimateMs = known(answer[ANSWER.estimateMs]);
+    if (kind === ENTERED.impeded) {
+      const code = answer[ANSWER.code] as number;
+      const retryAfterMs = answer[ANSWER.retryAfterMs] as number;
       return { kind: 'impeded', code, retryAfterMs, used, limit, estimateMs };
     }
+    const position = answer[ANSWER.position] as number;
     this.#tickets.set(number, { waited, used, limit });
-    stepSoon();
+    this.#options.stepSoon();
     const giveUp = (): void => this.#giveUp(number);
     return { kind: 'waiting', used, limit, position, estimateMs: estimateMs ?? 0, giveUp };
   }
 
-  #passed(permit: number, { used, limit }: Pick<Ticket, 'used' | 'limit'>): Passed {
+  /** By the key's number where it is known, else by names. */
+  #judge({ resource, tenant, seats = 1, waitMs = AS_THE_POLICY_SAYS }: Ask): number {
+    const { machine, nowUs, onFault } = this.#options;
+    const answer = this.#answer;
+    try {
+      const handle = this.#handles.of(resource, tenant);
+      if (handle !== undefined) {
+        const { key, serial } = handle;
+        const kind = machine.enterKey(answer, key, serial, seats, waitMs, nowUs());
+        if (kind !== ENTERED.notOpen) return kind;
+      }
+      const kind = machine.enter(answer, resource, tenant, seats, waitMs, nowUs());
+      const serial = answer[ANSWER.serial] as number;
+      if (serial > 0) this.#handles.keep(resource, tenant, answer[ANSWER.key] as number, serial);
+      return kind;
+    } catch (error) {
+      onFault(error);
+      throw error;
+    }
+  }
+
+  #passed(permit: number, used: number, limit: number | undefined): Passed {
     let isIn = true;
     const leave = (ok?: boolean): void => {
       if (isIn) this.#leave(permit, ok);
@@ -91,14 +122,24 @@ export class Callers implements Gate {
   }
 
   #leave(permit: number, ok: boolean | undefined): void {
-    const { machine, nowUs, stepSoon } = this.#options;
-    if (this.#guarded(() => machine.leave(permit, ok, nowUs()))) stepSoon();
+    const { machine, nowUs, stepSoon, onFault } = this.#options;
+    try {
+      if (machine.leave(permit, ok, nowUs())) stepSoon();
+    } catch (error) {
+      onFault(error);
+      throw error;
+    }
   }
 
   #giveUp(ticket: number): void {
     if (!this.#tickets.delete(ticket)) return;
-    const { machine, nowUs, stepSoon } = this.#options;
-    if (this.#guarded(() => machine.giveUp(ticket, nowUs()))) stepSoon();
+    const { machine, nowUs, stepSoon, onFault } = this.#options;
+    try {
+      if (machine.giveUp(ticket, nowUs())) stepSoon();
+    } catch (error) {
+      onFault(error);
+      throw error;
+    }
   }
 
   /** Waits for the resource, then asks once more. */
@@ -118,13 +159,8 @@ export class Callers implements Gate {
     };
     return { kind: 'waiting', used: 0, limit: undefined, position: 1, estimateMs: 0, giveUp };
   }
+}
 
-  #guarded<T>(call: () => T): T {
-    try {
-      return call();
-    } catch (error) {
-      this.#options.onFault(error);
-      throw error;
-    }
-  }
+function known(number: number | undefined): number | undefined {
+  return number === undefined || number < 0 ? undefined : number;
 }

@@ -1,10 +1,13 @@
 // Callers of the process: each is counted down once, each wait is told once, whatever comes first.
 import t from 'tap';
 import { Callers, type CallersOptions } from '../../src/gate/callers.ts';
-import type { Entered } from '../../src/gate/machine.ts';
+import { KeyHandles } from '../../src/gate/key-handles.ts';
 import type { Impeded, Passed } from '../../src/gate/ports.ts';
+import { native } from '../../src/native.ts';
+import { INPUT_OP, InputBuffer } from '../../src/protocol/exchange.ts';
+import { encodeGateConfigure } from '../../src/protocol/gate-exchange.ts';
 import { pack } from '../../src/protocol/msgpack.ts';
-import { FakeMachine } from './fake-machine.ts';
+import { type Entered, FakeMachine } from './fake-machine.ts';
 
 const passed = (number: number): Entered => {
   return { kind: 0, number, code: 0, retryAfterMs: 0, used: 2, limit: 4, position: 0 };
@@ -97,6 +100,72 @@ t.test('a resource is made at its first use, where that is configured', async (t
   await turn();
   t.equal(machine.calls.length, calls, 'given up before it was made: not asked again');
   t.strictSame(ends, ['passed']);
+});
+
+t.test(
+  'a key is known by its number from its first use on, and by name when it was closed',
+  async (t) => {
+    const { machine, callers, waited, ask } = make();
+    const handle = { key: 3, serial: 17 };
+    machine.entered = [
+      { ...passed(1), ...handle },
+      passed(2),
+      impeded(4002),
+      { ...passed(0), kind: 3 },
+      { ...passed(4), key: 3, serial: 18 },
+      passed(5),
+      passed(6),
+    ];
+    for (let count = 0; count < 5; count += 1) callers.enter(ask, waited);
+    callers.enter({ ...ask, tenant: 'beta', seats: 2, waitMs: 5 }, waited);
+    t.strictSame(machine.calls, [
+      'enter api acme 1 -1',
+      'enterKey 3 17 1 -1',
+      'enterKey 3 17 1 -1',
+      'enterKey 3 17 1 -1',
+      'enter api acme 1 -1',
+      'enterKey 3 18 1 -1',
+      'enter api beta 2 5',
+    ]);
+  },
+);
+
+t.test('past the most that are kept all are forgotten', async (t) => {
+  const handles = new KeyHandles(2);
+  handles.keep('api', 'a', 1, 1);
+  handles.keep('api', 'b', 2, 2);
+  handles.keep('api', 'a', 1, 3);
+  t.equal(handles.size, 2, 'the same key is kept once');
+  t.strictSame(handles.of('api', 'a'), { key: 1, serial: 3 });
+  handles.keep('sms', 'a', 3, 4);
+  t.equal(handles.size, 1);
+  t.equal(handles.of('api', 'a'), undefined);
+  t.strictSame(handles.of('sms', 'a'), { key: 3, serial: 4 });
+});
+
+t.test('a place that is another tenant’s by now lets in nobody for it', async (t) => {
+  const options = { bootId: 1, hashKey: new Uint8Array(16), nowUs: 1e15, relaxed: false };
+  const machine = new native.Gate({ ...options, graceMs: 1, permitsMax: 9, keysMax: 1 });
+  const input = new InputBuffer();
+  const fields = {
+    ...{ limit: null, tenantLimit: 1, mode: 'reject' as const, waitersMax: 1, waitMs: 0 },
+    ...{ ratePerSec: null, leaseMs: 1_000, adaptive: null },
+  } as const;
+  const change = { kind: 'resource', name: 'api', fields } as const;
+  input.append(INPUT_OP.configure, 0, encodeGateConfigure(change));
+  const { buffer, bytes } = input.finish(0);
+  machine.configure(1e15, new Uint8Array(buffer, 0, bytes));
+  machine.recoverFinish(1e15);
+  const { callers, waited, ask } = make({ machine, nowUs: () => 1e15 });
+  for (const tenant of ['acme', 'beta', 'acme', 'acme', 'beta', 'acme']) {
+    // There is room for one key: each takes the place of the one before.
+    const end = callers.enter({ ...ask, tenant }, waited);
+    t.match(end, { kind: 'passed', used: 1, limit: 1 }, tenant);
+    const other = tenant === 'acme' ? 'beta' : 'acme';
+    t.match(callers.enter({ ...ask, tenant: other }, waited), { kind: 'impeded', code: 4006 });
+    t.match(callers.enter({ ...ask, tenant }, waited), { kind: 'impeded', code: 4002, used: 1 });
+    if (end.kind === 'passed') end.leave(true);
+  }
 });
 
 t.test('a fault of the machine is heard', async (t) => {

@@ -1,5 +1,5 @@
 // A machine that the test plays: each step answers what was laid ready, and writes down what it was given.
-import type { Entered, GateMachine, GateStep } from '../../src/gate/machine.ts';
+import { ANSWER, ENTERED, type GateMachine, type GateStep } from '../../src/gate/machine.ts';
 import {
   EFFECTS_HEADER_BYTES,
   EFFECTS_MAGIC,
@@ -18,6 +18,20 @@ export interface FakeStep {
   readonly puts?: readonly number[];
   readonly flush?: boolean;
   readonly wakeAfterMs?: number;
+}
+
+/** What an `enter` writes, by names. */
+export interface Entered {
+  readonly kind: number;
+  readonly number: number;
+  readonly code: number;
+  readonly retryAfterMs: number;
+  readonly used: number;
+  readonly limit?: number | undefined;
+  readonly position: number;
+  readonly estimateMs?: number | undefined;
+  readonly key?: number;
+  readonly serial?: number;
 }
 
 export class FakeMachine implements GateMachine {
@@ -59,8 +73,35 @@ export class FakeMachine implements GateMachine {
     output.set(this.#journal);
   }
 
-  enter(resource: string, tenant: string, seats: number, waitMs: number): Entered {
+  enter(
+    answer: Float64Array,
+    resource: string,
+    tenant: string,
+    seats: number,
+    waitMs: number,
+  ): number {
     this.calls.push(`enter ${resource} ${tenant} ${seats} ${waitMs}`);
+    const entered = this.#next();
+    write(answer, entered);
+    answer[ANSWER.key] = entered.key ?? 0;
+    answer[ANSWER.serial] = entered.serial ?? 0;
+    return entered.kind;
+  }
+
+  enterKey(
+    answer: Float64Array,
+    key: number,
+    serial: number,
+    seats: number,
+    waitMs: number,
+  ): number {
+    this.calls.push(`enterKey ${key} ${serial} ${seats} ${waitMs}`);
+    const entered = this.#next();
+    if (entered.kind !== ENTERED.notOpen) write(answer, entered);
+    return entered.kind;
+  }
+
+  #next(): Entered {
     const entered = this.entered.shift();
     if (entered === undefined) throw new Error('nothing lies ready');
     return entered;
@@ -75,6 +116,13 @@ export class FakeMachine implements GateMachine {
     this.calls.push(`giveUp ${ticket}`);
     return this.wantsStep;
   }
+}
+
+function write(answer: Float64Array, entered: Entered): void {
+  for (const name of ['number', 'used', 'code', 'retryAfterMs', 'position'] as const) {
+    answer[ANSWER[name]] = entered[name];
+  }
+  for (const name of ['limit', 'estimateMs'] as const) answer[ANSWER[name]] = entered[name] ?? -1;
 }
 
 function operationsOf(view: DataView): string[] {

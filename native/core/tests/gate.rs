@@ -302,17 +302,17 @@ fn callers_within_the_process_share_the_limits() {
     let mut bench = bench_of(&queue(1));
     let Entered::Passed {
         permit, used: 1, ..
-    } = bench.gate.enter(("calls", "a"), 1, None, bench.now_us)
+    } = bench.gate.enter(("calls", "a"), 1, None, bench.now_us).0
     else {
         panic!()
     };
     let waiting = bench.waiting(PLATFORM, Ask::of("calls", "b"));
-    let Entered::Waiting { ticket, .. } = bench.gate.enter(("calls", "a"), 1, None, bench.now_us)
+    let Entered::Waiting { ticket, .. } = bench.gate.enter(("calls", "a"), 1, None, bench.now_us).0
     else {
         panic!()
     };
     let Entered::Impeded { code: 4002, .. } =
-        bench.gate.enter(("calls", "a"), 1, Some(0), bench.now_us)
+        bench.gate.enter(("calls", "a"), 1, Some(0), bench.now_us).0
     else {
         panic!()
     };

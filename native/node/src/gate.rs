@@ -4,9 +4,9 @@
 //! the process has to end. Times are µs since 1970: integers below 2^53, so doubles hold them exactly.
 
 use fairlead_core::gate::table::Table;
-use fairlead_core::gate::{Entered as CoreEntered, Fatal, Gate as Core, Options};
+use fairlead_core::gate::{Entered, Fatal, Gate as Core, Handle, Options};
 use fairlead_core::limits::GATE_LOG_BYTES;
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{Float64ArraySlice, Uint8Array};
 use napi_derive::napi;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -44,21 +44,23 @@ pub struct GateStep {
     pub flush: bool,
 }
 
-/// How an `enter` was judged.
-#[napi(object)]
-pub struct GateEntered {
-    /// 0 passed, 1 waiting, 2 impeded.
-    pub kind: u32,
-    /// The permit, or the ticket of one that waits.
-    pub number: f64,
-    /// Why it is impeded.
-    pub code: u32,
-    pub retry_after_ms: f64,
-    pub used: u32,
-    pub limit: Option<u32>,
-    pub position: u32,
-    pub estimate_ms: Option<f64>,
-}
+/// Places in the answer of an `enter`.
+const NUMBER: usize = 0;
+const USED: usize = 1;
+const LIMIT: usize = 2;
+const CODE: usize = 3;
+const RETRY_AFTER_MS: usize = 4;
+const POSITION: usize = 5;
+const ESTIMATE_MS: usize = 6;
+const KEY: usize = 7;
+const SERIAL: usize = 8;
+const ANSWER: usize = 9;
+
+/// What `enter` and `enterKey` return.
+const PASSED: u32 = 0;
+const WAITING: u32 = 1;
+const IMPEDED: u32 = 2;
+const NOT_OPEN: u32 = 3;
 
 #[napi]
 pub struct Gate {
@@ -136,19 +138,51 @@ impl Gate {
     }
 
     /// Asks for seats for a caller within the process; `waitMs` below 0: as long as the policy allows.
+    ///
+    /// Returns 0 passed, 1 waiting, 2 impeded, and writes to `answer`, of 9 numbers: permit or ticket ·
+    /// used · limit (−1: none) · code · retryAfterMs · position · estimateMs (−1: not known) · and how
+    /// `enterKey` finds the same key: key · serial (0: there is none). What does not belong to the answer
+    /// is left as it was.
     #[napi(catch_unwind)]
-    #[allow(clippy::cast_precision_loss)]
     pub fn enter(
         &mut self,
+        mut answer: Float64ArraySlice<'_>,
         resource: String,
         tenant: String,
         seats: u32,
         wait_ms: f64,
         now_us: f64,
-    ) -> GateEntered {
+    ) -> napi::Result<u32> {
+        // SAFETY: the array is this thread's own and JavaScript does not run during the call.
+        let answer = room(unsafe { answer.as_mut() })?;
         let wait_ms = (wait_ms >= 0.0).then(|| whole(wait_ms));
         let names = (resource.as_str(), tenant.as_str());
-        entered(self.core.enter(names, seats, wait_ms, whole(now_us)))
+        let (entered, handle) = self.core.enter(names, seats, wait_ms, whole(now_us));
+        answer[KEY] = handle.map_or(0.0, |handle| handle.index.into());
+        answer[SERIAL] = handle.map_or(0.0, |handle| double(handle.serial));
+        Ok(write_entered(answer, &entered))
+    }
+
+    /// As `enter`, of the key that it told; 3: that is not open any more, nothing is asked or written.
+    #[napi(catch_unwind)]
+    pub fn enter_key(
+        &mut self,
+        mut answer: Float64ArraySlice<'_>,
+        key: u32,
+        serial: f64,
+        seats: u32,
+        wait_ms: f64,
+        now_us: f64,
+    ) -> napi::Result<u32> {
+        // SAFETY: the array is this thread's own and JavaScript does not run during the call.
+        let answer = room(unsafe { answer.as_mut() })?;
+        let wait_ms = (wait_ms >= 0.0).then(|| whole(wait_ms));
+        let handle = Handle {
+            index: key,
+            serial: whole(serial),
+        };
+        let entered = self.core.enter_key(handle, seats, wait_ms, whole(now_us));
+        Ok(entered.map_or(NOT_OPEN, |entered| write_entered(answer, &entered)))
     }
 
     /// Ends a permit of `enter`; without `ok` its time tells nothing of the resource. True: a step has to
@@ -165,56 +199,55 @@ impl Gate {
     }
 }
 
-#[allow(clippy::cast_precision_loss)]
-fn entered(answer: CoreEntered) -> GateEntered {
-    match answer {
-        CoreEntered::Passed {
+fn write_entered(answer: &mut [f64; ANSWER], entered: &Entered) -> u32 {
+    let (kind, used, limit) = match *entered {
+        Entered::Passed {
             permit,
             used,
             limit,
-        } => GateEntered {
-            kind: 0,
-            number: permit as f64,
-            code: 0,
-            retry_after_ms: 0.0,
-            used,
-            limit,
-            position: 0,
-            estimate_ms: None,
-        },
-        CoreEntered::Waiting {
+        } => {
+            answer[NUMBER] = double(permit);
+            (PASSED, used, limit)
+        }
+        Entered::Waiting {
             ticket,
             used,
             limit,
             position,
             estimate_ms,
-        } => GateEntered {
-            kind: 1,
-            number: ticket.into(),
-            code: 0,
-            retry_after_ms: 0.0,
-            used,
-            limit,
-            position,
-            estimate_ms: Some(estimate_ms as f64),
-        },
-        CoreEntered::Impeded {
+        } => {
+            answer[NUMBER] = ticket.into();
+            answer[POSITION] = position.into();
+            answer[ESTIMATE_MS] = double(estimate_ms);
+            (WAITING, used, limit)
+        }
+        Entered::Impeded {
             code,
             retry_after_ms,
             used,
             limit,
             estimate_ms,
-        } => GateEntered {
-            kind: 2,
-            number: 0.0,
-            code,
-            retry_after_ms: retry_after_ms as f64,
-            used,
-            limit,
-            position: 0,
-            estimate_ms: estimate_ms.map(|ms| ms as f64),
-        },
-    }
+        } => {
+            answer[CODE] = code.into();
+            answer[RETRY_AFTER_MS] = double(retry_after_ms);
+            answer[ESTIMATE_MS] = estimate_ms.map_or(-1.0, double);
+            (IMPEDED, used, limit)
+        }
+    };
+    answer[USED] = used.into();
+    answer[LIMIT] = limit.map_or(-1.0, f64::from);
+    kind
+}
+
+fn room(answer: &mut [f64]) -> napi::Result<&mut [f64; ANSWER]> {
+    answer
+        .try_into()
+        .map_err(|_| napi::Error::from_reason("an answer has 9 numbers"))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "none of them comes near 2^53")]
+fn double(number: u64) -> f64 {
+    number as f64
 }
 
 fn copy(bytes: &[u8], room: &mut [u8]) -> napi::Result<()> {

@@ -57,6 +57,8 @@ pub(super) struct Policy {
 }
 
 pub(super) struct Key {
+    /// Of all keys that were ever opened: who knows it by its place knows by this that it is the same.
+    pub serial: u64,
     pub resource: u32,
     pub tenant: u32,
     pub cells: [CellId; 3],
@@ -95,6 +97,7 @@ pub(super) struct Key {
 impl Key {
     pub fn new(resource: u32, tenant: u32, cells: [CellId; 3], policy: Policy) -> Self {
         Self {
+            serial: 0,
             resource,
             tenant,
             cells,

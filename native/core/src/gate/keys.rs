@@ -73,6 +73,8 @@ impl Gate {
         ];
         let policy = self.policy_of(resource, tenant);
         let mut key = Key::new(resource, tenant, cells, policy);
+        self.opened += 1;
+        key.serial = self.opened;
         key.idle_since_us = self.now_us;
         key.tags[TENANT] = self.tenants[tenant as usize].line.entry_tag(0);
         key.tags[RESOURCE] = self.resources[resource as usize].line.entry_tag(0);
@@ -233,6 +235,7 @@ impl Gate {
             let _ = self.table.set_floor(cell, key.cells[RESOURCE], 0);
         }
         key.resource = NONE;
+        key.serial = 0;
         key.decisions = super::decisions::Decisions::default();
         self.table.release(cell);
         self.key_of.remove(&pair(resource, tenant));

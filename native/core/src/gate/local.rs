@@ -34,19 +34,76 @@ pub enum Entered {
     },
 }
 
+/// Names a key for as long as it is open: its place, and which of all that had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    pub index: u32,
+    /// From 1; never again another's.
+    pub serial: u64,
+}
+
 impl Gate {
     /// Asks for seats; `wait_ms` none: as long as the policy allows, 0: not at all.
     ///
-    /// One that waits is told by an `entered` effect of a later step.
+    /// One that waits is told by an `entered` effect of a later step. The handle is a shorter way to the
+    /// same key next time; none: there is no such key.
     pub fn enter(
         &mut self,
         (resource, tenant): (&str, &str),
         seats: u32,
         wait_ms: Option<u64>,
         now_us: u64,
-    ) -> Entered {
+    ) -> (Entered, Option<Handle>) {
         self.now_us = self.now_us.max(now_us);
-        let (answer, key) = self.judge_local((resource, tenant), seats, wait_ms);
+        match self.key_for(resource.as_bytes(), tenant.as_bytes()) {
+            Ok(index) => {
+                let serial = self.keys[index as usize].serial;
+                let entered = self.enter_open(index, seats, wait_ms);
+                (entered, Some(Handle { index, serial }))
+            }
+            Err(answer) => (self.entered(answer, None), None),
+        }
+    }
+
+    /// As `enter`, of a key that is known from one before; none: it is not open any more.
+    pub fn enter_key(
+        &mut self,
+        handle: Handle,
+        seats: u32,
+        wait_ms: Option<u64>,
+        now_us: u64,
+    ) -> Option<Entered> {
+        let key = self.keys.get(handle.index as usize)?;
+        if key.serial != handle.serial || key.is_free() {
+            return None;
+        }
+        let is_known = self.resources[key.resource as usize].fields.is_some();
+        self.now_us = self.now_us.max(now_us);
+        if let Some(answer) = self.closed() {
+            return Some(self.entered(answer, None));
+        }
+        if !is_known {
+            let answer = self.unknown_resource();
+            return Some(self.entered(answer, None));
+        }
+        Some(self.enter_open(handle.index, seats, wait_ms))
+    }
+
+    #[inline]
+    fn enter_open(&mut self, key: u32, seats: u32, wait_ms: Option<u64>) -> Entered {
+        let ask = Ask {
+            connection: LOCAL,
+            seats: seats.clamp(1, SEATS_PER_PERMIT) as u16,
+            lease_ms: None,
+            wait_ms,
+            reject: false,
+        };
+        let answer = self.ask(key, &ask);
+        self.entered(answer, Some(key))
+    }
+
+    #[inline]
+    fn entered(&self, answer: Answer, key: Option<u32>) -> Entered {
         let counts = key.map(|key| self.table.read(self.keys[key as usize].cells[KEY]));
         let used = counts.map_or(0, |counts| counts.used);
         let limit = counts.and_then(|counts| counts.cap);
@@ -79,26 +136,6 @@ impl Gate {
                 estimate_ms,
             },
         }
-    }
-
-    fn judge_local(
-        &mut self,
-        (resource, tenant): (&str, &str),
-        seats: u32,
-        wait_ms: Option<u64>,
-    ) -> (Answer, Option<u32>) {
-        let key = match self.key_for(resource.as_bytes(), tenant.as_bytes()) {
-            Ok(key) => key,
-            Err(answer) => return (answer, None),
-        };
-        let ask = Ask {
-            connection: LOCAL,
-            seats: seats.clamp(1, SEATS_PER_PERMIT) as u16,
-            lease_ms: None,
-            wait_ms,
-            reject: false,
-        };
-        (self.ask(key, &ask), Some(key))
     }
 
     /// Ends a permit of `enter`; `ok`: whether what it was for went well, none: who asked left, which

@@ -64,7 +64,7 @@ use wheel::Wheel;
 pub use crate::exchange::ExchangeError;
 pub use check::PermitState;
 pub use effects::GateCounters;
-pub use local::Entered;
+pub use local::{Entered, Handle};
 pub use permit::PermitId;
 
 /// No slot, key, connection.
@@ -158,6 +158,8 @@ pub struct Gate {
     policies: NameMap<PolicyFields>,
     keys: Vec<Key>,
     free_keys: Vec<u32>,
+    /// Keys opened so far.
+    opened: u64,
     /// By resource (high) and tenant (low).
     key_of: FxHashMap<u64, u32>,
     sweep_next: usize,
@@ -206,6 +208,7 @@ impl Gate {
             tenants: Vec::new(),
             keys: Vec::new(),
             free_keys: Vec::new(),
+            opened: 0,
             key_of: FxHashMap::default(),
             sweep_next: 0,
             turns: 0,

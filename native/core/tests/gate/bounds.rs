@@ -132,7 +132,7 @@ fn a_resource_that_is_looked_at_stays_while_room_is_made_for_the_look() {
 }
 
 fn passed(bench: &mut Bench, tenant: &str) -> u64 {
-    match bench.gate.enter(("calls", tenant), 1, None, bench.now_us) {
+    match bench.gate.enter(("calls", tenant), 1, None, bench.now_us).0 {
         Entered::Passed { permit, .. } => permit,
         other => panic!("{other:?}"),
     }
@@ -149,7 +149,7 @@ fn who_is_next_by_its_pace_is_looked_at_in_time_though_another_gave_up() {
     let held = passed(&mut bench, "a");
     let tickets: Vec<u32> = (0..2)
         .map(
-            |_| match bench.gate.enter(("calls", "a"), 1, None, bench.now_us) {
+            |_| match bench.gate.enter(("calls", "a"), 1, None, bench.now_us).0 {
                 Entered::Waiting { ticket, .. } => ticket,
                 other => panic!("{other:?}"),
             },
@@ -194,4 +194,53 @@ fn a_cap_that_adapts_does_so_for_callers_within_the_process() {
     for permit in held {
         bench.gate.leave(permit, None, bench.now_us);
     }
+}
+
+#[test]
+fn a_handle_is_of_one_key_for_as_long_as_it_is_open() {
+    let mut one = options(START_US);
+    one.keys_max = 1;
+    let mut bench = Bench::with(one, &[wire::resource("calls", Some(&at_most(5)))]);
+    let now_us = bench.now_us;
+    let enter = |bench: &mut Bench, tenant| {
+        let (entered, handle) = bench.gate.enter(("calls", tenant), 1, None, now_us);
+        let Entered::Passed { permit, .. } = entered else {
+            panic!("{entered:?}")
+        };
+        (permit, handle.unwrap())
+    };
+    let (permit, handle) = enter(&mut bench, "a");
+    let again = bench.gate.enter_key(handle, 2, None, now_us);
+    let Some(Entered::Passed {
+        permit: second,
+        used: 3,
+        ..
+    }) = again
+    else {
+        panic!("{again:?}")
+    };
+    for permit in [permit, second] {
+        assert!(bench.gate.leave(permit, Some(true), now_us));
+    }
+    // The only place is another's, and then the same one's again.
+    let (permit, other) = enter(&mut bench, "b");
+    assert_eq!(other.index, handle.index);
+    assert_eq!(bench.gate.enter_key(handle, 1, None, now_us), None);
+    bench.gate.leave(permit, Some(true), now_us);
+    let (permit, newer) = enter(&mut bench, "a");
+    bench.gate.leave(permit, Some(true), now_us);
+    for old in [handle, other] {
+        assert_eq!(bench.gate.enter_key(old, 1, None, now_us), None);
+    }
+    let impeded = |bench: &mut Bench, expected| {
+        let entered = bench.gate.enter_key(newer, 1, None, now_us);
+        let Some(Entered::Impeded { code, .. }) = entered else {
+            panic!("{entered:?}")
+        };
+        assert_eq!(code, expected);
+    };
+    bench.configure(wire::resource("calls", None));
+    impeded(&mut bench, 4001);
+    bench.one(InputOp::Drain, 5, b"");
+    impeded(&mut bench, 4009);
 }

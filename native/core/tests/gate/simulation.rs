@@ -576,7 +576,7 @@ impl World {
         let waits = self.somebody_waits(key, seats);
         let names = (RESOURCES[key.0], TENANTS[key.1]);
         let now_us = self.bench.now_us;
-        match self.bench.gate.enter(names, seats as u32, None, now_us) {
+        match self.bench.gate.enter(names, seats as u32, None, now_us).0 {
             Entered::Passed { permit, .. } => {
                 assert!(!waits, "seed {}: {key:?} barged within", self.seed);
                 assert_eq!(self.local.insert(permit, (key, seats)), None);
