@@ -94,6 +94,8 @@ export class Gate {
 
   /**
    * Does work under a permit, which is released when it has ended; its result or error is passed on.
+   * Work that throws while its permit is held has failed, as `permit.release({ failed: true })` says;
+   * what ends because it was told to stop has not.
    *
    * @throws as `acquire`, and what the work throws
    */
@@ -108,9 +110,12 @@ export class Gate {
     const run = isShort ? optionsOrWork : (work as Guarded<T>);
     const permit = await this.acquire(resource, isShort ? {} : optionsOrWork);
     try {
-      return await run(permit);
-    } finally {
+      const result = await run(permit);
       await permit.release();
+      return result;
+    } catch (error) {
+      await permit.release({ failed: permit.isHeld });
+      throw error;
     }
   }
 

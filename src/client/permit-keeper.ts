@@ -73,10 +73,10 @@ export class PermitKeeper {
   }
 
   /** The holder has ended: once; resolves when the permit counts no more, or no answer can come. */
-  release(lease: Lease): Promise<void> {
+  release(lease: Lease, failed = false): Promise<void> {
     if (lease.state === 'gone' || lease.state === 'released') return Promise.resolve();
     this.#remove(lease, 'released');
-    return this.releases.permit(lease.id, lease.endMs);
+    return this.releases.permit(lease.id, lease.endMs, failed);
   }
 
   /** Tells the holder to stop. The permit counts until it has, but no longer than one lease. */

@@ -63,10 +63,11 @@ export class Permit {
   /**
    * Gives it back: call it when the work has ended, also after `signal` aborted. More than once does
    * nothing. Resolves when the daemon counts it no more, or at once when there is no connection to
-   * tell it over: it is told on the next one.
+   * tell it over: it is told on the next one. `failed`: the work did not end as it should, for what the
+   * resource did; a limit that adapts takes it for a sign of overload.
    */
-  release(): Promise<void> {
-    return this.#keeper.release(this.#lease);
+  release({ failed = false }: { readonly failed?: boolean } = {}): Promise<void> {
+    return this.#keeper.release(this.#lease, failed);
   }
 
   /** `await using permit = await gate.acquire(…)` releases it where its block ends. */

@@ -15,6 +15,8 @@ interface Release {
   readonly what: Uint8Array | number;
   /** Then the daemon has ended it by itself. */
   readonly untilMs: number;
+  /** The work under it failed. */
+  readonly failed: boolean;
   readonly done: (() => void) | undefined;
 }
 
@@ -54,9 +56,9 @@ export class Releases {
   }
 
   /** Gives a permit back; resolves when it counts no more, or no answer can come. */
-  permit(id: Uint8Array, untilMs: number): Promise<void> {
+  permit(id: Uint8Array, untilMs: number, failed = false): Promise<void> {
     return new Promise((resolve) => {
-      this.#add({ what: id, untilMs, done: resolve });
+      this.#add({ what: id, untilMs, failed, done: resolve });
       if (this.#link === undefined) resolve();
     });
   }
@@ -64,7 +66,8 @@ export class Releases {
   /** Gives up a wait. */
   ticket(ticket: number): void {
     if (this.#link === undefined) return;
-    this.#add({ what: ticket, untilMs: Number.POSITIVE_INFINITY, done: undefined });
+    const untilMs = Number.POSITIVE_INFINITY;
+    this.#add({ what: ticket, untilMs, failed: false, done: undefined });
   }
 
   attach(link: GateLink): void {
@@ -100,7 +103,8 @@ export class Releases {
   #frame(link: GateLink, releases: readonly Release[]): void {
     this.#unanswered += 1;
     const permits = releases.map(({ what }) => what);
-    link.request((id) => encodeRelease({ id, permits }), {
+    const failed = [...releases.keys()].filter((at) => releases[at]?.failed);
+    link.request((id) => encodeRelease({ id, permits, failed }), {
       ok: () => {
         for (const { done } of releases) done?.();
         this.#answered(link);

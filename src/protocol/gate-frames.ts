@@ -99,11 +99,15 @@ export function encodeAcquire({
 export function encodeRelease({
   id,
   permits,
+  failed = [],
 }: {
   readonly id: number;
   readonly permits: readonly (Uint8Array | number)[];
+  /** Indexes of the permits whose work failed. */
+  readonly failed?: readonly number[];
 }): Uint8Array<ArrayBuffer> {
-  return pack([KIND.release, id, permits]);
+  const fields = [KIND.release, id, permits];
+  return pack(failed.length === 0 ? fields : [...fields, failed]);
 }
 
 export function encodeRenew({

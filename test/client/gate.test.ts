@@ -42,6 +42,42 @@ t.test('asks of one turn share a frame; releases too', async (t) => {
   t.notOk(permits[0]?.signal.aborted, 'a release stops nobody');
 });
 
+t.test('what failed is told; what was told to stop has not failed', async (t) => {
+  const { daemon, gate } = await gated(t);
+  const give = async () => grantAll(await daemon.frame(KIND.acquire));
+  const asked = [gate.acquire('calls'), gate.acquire('calls'), gate.acquire('calls')];
+  await give();
+  const [first, second, third] = await Promise.all(asked);
+  const released = [first?.release(), second?.release({ failed: true }), third?.release({})];
+  void second?.release();
+  const back = await daemon.frame(KIND.release);
+  t.strictSame(back.fields, [[permitOf(1), permitOf(2), permitOf(3)], [1]]);
+  back.link.ok(back.id, 3, 0);
+  await Promise.all(released);
+
+  const stop = new AbortController();
+  const options = { signal: stop.signal };
+  const runs = [
+    gate.run('calls', async () => 'done'),
+    gate.run('calls', async () => {
+      throw new Error('broken');
+    }),
+    gate.run('calls', options, async (permit) => {
+      stop.abort(new Error('enough'));
+      throw permit.signal.reason;
+    }),
+  ];
+  const ended = Promise.allSettled(runs);
+  await give();
+  const after = await daemon.frame(KIND.release);
+  t.strictSame(after.fields, [[permitOf(1), permitOf(2), permitOf(3)], [1]]);
+  after.link.ok(after.id, 3, 0);
+  const [done, broken, stopped] = await ended;
+  t.match(done, { value: 'done' });
+  t.match(broken, { reason: { message: 'broken' } });
+  t.match(stopped, { reason: { message: 'enough' } });
+});
+
 t.test('a frame has at most 1,000 entries, and few are unanswered', async (t) => {
   const { daemon, gate } = await gated(t);
   const asked = Array.from({ length: 9_500 }, () => gate.acquire('sms'));

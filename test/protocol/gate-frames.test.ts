@@ -27,7 +27,7 @@ interface Item {
 }
 type Meaning =
   | { kind: 'acquire'; id: number; entries: Item[] }
-  | { kind: 'release'; id: number; permits: (string | number)[] }
+  | { kind: 'release'; id: number; permits: (string | number)[]; failed: number[] }
   | { kind: 'renew'; id: number; permits: string[]; leaseMs: number; flags: number }
   | { kind: 'error' };
 interface Golden {
@@ -52,9 +52,9 @@ function encode(meaning: Meaning): Uint8Array {
     case 'acquire':
       return encodeAcquire({ id: meaning.id, entries: meaning.entries.map(entryOf) });
     case 'release': {
-      const { id, permits } = meaning;
+      const { id, permits, failed } = meaning;
       const bytes = permits.map((each) => (typeof each === 'string' ? bytesOf(each) : each));
-      return encodeRelease({ id, permits: bytes });
+      return encodeRelease({ id, permits: bytes, failed });
     }
     case 'renew':
       return encodeRenew({ ...meaning, permits: meaning.permits.map(bytesOf) });

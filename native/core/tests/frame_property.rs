@@ -231,14 +231,22 @@ fn acquire_frame(asks: &[AskParts], with_nil: bool) -> Vec<u8> {
 
 fn release_frame(items: &[ReleaseItem]) -> Vec<u8> {
     let mut frame = Vec::new();
-    write_array_len(&mut frame, 3);
+    let has_failed = |at: &usize| matches!(items[*at], ReleaseItem::Failed(_));
+    let failed: Vec<usize> = (0..items.len()).filter(has_failed).collect();
+    write_array_len(&mut frame, 3 + usize::from(!failed.is_empty()));
     write_uint(&mut frame, 11);
     write_uint(&mut frame, 9);
     write_array_len(&mut frame, items.len());
     for item in items {
         match item {
-            ReleaseItem::Permit(id) => write_bin(&mut frame, &id.0),
+            ReleaseItem::Permit(id) | ReleaseItem::Failed(id) => write_bin(&mut frame, &id.0),
             ReleaseItem::Ticket(ticket) => write_uint(&mut frame, u64::from(*ticket)),
+        }
+    }
+    if !failed.is_empty() {
+        write_array_len(&mut frame, failed.len());
+        for at in failed {
+            write_uint(&mut frame, at as u64);
         }
     }
     frame
@@ -377,6 +385,10 @@ proptest! {
 
         let mut given: Vec<ReleaseItem> =
             ids.iter().map(|id| ReleaseItem::Permit(PermitId(*id))).collect();
+        given.extend(ids.iter().map(|id| {
+            let id = PermitId(*id);
+            if id.0[0] & 1 == 0 { ReleaseItem::Permit(id) } else { ReleaseItem::Failed(id) }
+        }));
         given.extend(tickets.iter().map(|ticket| ReleaseItem::Ticket(*ticket)));
         let frame = release_frame(&given);
         let mut read = Vec::new();

@@ -76,11 +76,15 @@ fn decode(frame: &[u8]) -> Result<Value, FrameError> {
             let mut items = Vec::new();
             let id = decode_release(frame, &mut items)?;
             let one = |item: &ReleaseItem| match item {
-                ReleaseItem::Permit(id) => json!(hex(&id.0)),
+                ReleaseItem::Permit(id) | ReleaseItem::Failed(id) => json!(hex(&id.0)),
                 ReleaseItem::Ticket(ticket) => json!(ticket),
             };
             let permits = items.iter().map(one).collect::<Vec<_>>();
-            Ok(json!({ "kind": "release", "id": id, "permits": permits }))
+            let has_failed = |item: &ReleaseItem| matches!(item, ReleaseItem::Failed(_));
+            let failed: Vec<usize> = (0..items.len())
+                .filter(|at| has_failed(&items[*at]))
+                .collect();
+            Ok(json!({ "kind": "release", "id": id, "permits": permits, "failed": failed }))
         }
         _ => {
             let mut ids = Vec::new();

@@ -49,6 +49,8 @@ impl AcquireItem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseItem {
     Permit(PermitId),
+    /// A permit whose work failed for overload.
+    Failed(PermitId),
     Ticket(u32),
 }
 
@@ -95,7 +97,14 @@ pub fn decode_release(frame: &[u8], scratch: &mut Vec<ReleaseItem>) -> Result<u3
             decoder.index = Some(index as u32);
             scratch.push(decoder.field("permit", release_item)?);
         }
-        decoder.finish(fields, 3)?;
+        decoder.index = None;
+        if fields > 3 && !decoder.field("failed", Reader::nil)? {
+            let failed = decoder.entries("failed", PERMITS_PER_FRAME)?;
+            for _ in 0..failed {
+                decoder.field("failed", |reader| mark_failed(reader, scratch))?;
+            }
+        }
+        decoder.finish(fields, fields.min(4))?;
         Ok(id)
     })
 }
@@ -224,6 +233,16 @@ fn release_item(reader: &mut Reader<'_>) -> Result<ReleaseItem, Code> {
     } else {
         reader.uint32().map(ReleaseItem::Ticket)
     }
+}
+
+/// An index into the list; of a ticket it says nothing.
+fn mark_failed(reader: &mut Reader<'_>, items: &mut [ReleaseItem]) -> Result<(), Code> {
+    let index = reader.uint32()? as usize;
+    let item = items.get_mut(index).ok_or(Code::WrongType)?;
+    if let ReleaseItem::Permit(id) = *item {
+        *item = ReleaseItem::Failed(id);
+    }
+    Ok(())
 }
 
 #[inline]

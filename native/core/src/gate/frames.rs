@@ -240,11 +240,12 @@ impl Gate {
 
     fn release_one(&mut self, sender: Sender<'_>, tenant: Option<u32>, item: &ReleaseItem) -> bool {
         match item {
-            ReleaseItem::Permit(id) => {
+            ReleaseItem::Permit(id) | ReleaseItem::Failed(id) => {
                 let slot = self.permit_of(id, tenant);
                 if let Some(slot) = slot {
                     self.counters.released += 1;
-                    self.end_permit(slot, Some(true));
+                    let is_ok = matches!(item, ReleaseItem::Permit(_));
+                    self.end_permit(slot, Some(is_ok));
                 }
                 slot.is_some()
             }

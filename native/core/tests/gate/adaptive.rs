@@ -125,3 +125,18 @@ fn leases_that_are_over_lower_the_cap() {
     assert_eq!(after, before * 9 / 10, "{before}");
     assert!(run.bench.now_us > START_US);
 }
+
+#[test]
+fn work_that_failed_lowers_the_cap() {
+    let mut run = Run::new(2, 60);
+    run.rounds(200, 200, 1);
+    let before = run.limit();
+    let permit = run.bench.granted(PLATFORM, Ask::of("calls", "a"));
+    let frame = wire::release_failed(5, &[permit, permit]);
+    let said = run
+        .bench
+        .one(fairlead_core::exchange::InputOp::Frame, PLATFORM, &frame);
+    assert_eq!(said, [(PLATFORM, wire::Said::Released(5, 1, 1))]);
+    run.bench.pass(1_100_000);
+    assert_eq!(run.limit(), before * 9 / 10, "{before}");
+}

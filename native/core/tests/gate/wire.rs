@@ -123,6 +123,20 @@ pub fn release(id: u32, items: &[Release]) -> Vec<u8> {
     out
 }
 
+/// Of permits whose work failed.
+pub fn release_failed(id: u32, permits: &[Id]) -> Vec<u8> {
+    let mut out = head(4, 11, id);
+    write_array_len(&mut out, permits.len());
+    for permit in permits {
+        write_bin(&mut out, permit);
+    }
+    write_array_len(&mut out, permits.len());
+    for at in 0..permits.len() {
+        write_uint(&mut out, at as u64);
+    }
+    out
+}
+
 pub fn renew(id: u32, permits: &[Id], lease_ms: u64, flags: u64) -> Vec<u8> {
     let mut out = head(5, 12, id);
     write_array_len(&mut out, permits.len());
