@@ -14,12 +14,11 @@ import { GateService } from './gate/gate-service.ts';
 import type { Turnstile } from './ingress/turnstile.ts';
 import { native } from './native.ts';
 import type { GateChange } from './protocol/gate-exchange.ts';
+import type { DataDirectory } from './store/data-directory.ts';
 
 export interface GateParts {
   readonly config: Config;
-  /** DIR/gate. */
-  readonly path: string;
-  readonly hashKey: Uint8Array;
+  readonly directory: Pick<DataDirectory, 'gatePath' | 'hashKey' | 'dataId'>;
   readonly entities: EntityService;
   readonly clock: Clock;
   readonly sink: FrameSink;
@@ -29,14 +28,15 @@ export interface GateParts {
 
 /** Recovers it, and tells it changes of entities from then on. @throws Error when its store cannot be used */
 export async function joinGate(parts: GateParts): Promise<GateService> {
-  const { config, path, hashKey, entities, clock, sink, logger, onFatal } = parts;
+  const { config, directory, entities, clock, sink, logger, onFatal } = parts;
   const { durability, graceMs, permitsMax, keysMax, autoCreateResources } = config.gate;
+  const { gatePath: path, hashKey, dataId } = directory;
   const nowUs = () => clock.nowUs();
   const strict = durability === 'strict';
   const bootId = randomInt(1, 2 ** 32);
   const memory = { graceMs, permitsMax, keysMax };
   const gate = await GateService.open({
-    ...{ path, durability: config.durability, strict, nowUs, sink, logger },
+    ...{ path, dataId, durability: config.durability, strict, nowUs, sink, logger },
     machine: new native.Gate({ bootId, hashKey, nowUs: nowUs(), relaxed: !strict, ...memory }),
     changes: changesOf(entities),
     resources: autoCreateResources

@@ -297,14 +297,14 @@ class Daemon implements StartedDaemon {
   }
 
   async #openGate(
-    { gatePath: path, hashKey }: DataDirectory,
+    directory: DataDirectory,
     entities: EntityService,
     clock: ProcessClock,
   ): Promise<GateService> {
     const { config, logger } = this.#options;
     const sink = this.#frameSink();
     const onFatal = this.#onFatal;
-    const gate = await joinGate({ config, path, hashKey, entities, clock, sink, logger, onFatal });
+    const gate = await joinGate({ config, directory, entities, clock, sink, logger, onFatal });
     this.#closers.push(() => gate.close());
     return gate;
   }

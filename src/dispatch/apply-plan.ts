@@ -9,12 +9,14 @@ import {
   PLURALS,
   type Reference,
   referencesOf,
+  resourceOf,
 } from './entity-kinds.ts';
 import { checkEntityName } from './entity-names.ts';
 import { checkOneShard, tenantTakenError, unknownReference } from './entity-references.ts';
 import { checkRoom } from './entity-room.ts';
 import { type Fields, SCHEMAS } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
+import { checkFloors, checkPace } from './gate-rules.ts';
 import { completeEntity, parseEntity } from './parse-entity.ts';
 import { isStanding } from './standing-entities.ts';
 
@@ -124,6 +126,7 @@ function planPut(entities: EntityService, put: Put): PlannedChange {
     const { destinations } = gateway;
     checkOneShard(destinations, (each) => plannedDestination(entities, each, put));
   }
+  if (kind === 'policy') checkPolicy(entities, after as Fields['policy'], put);
   if (kind === 'account') checkTenant(entities, (after as Fields['account']).tenant, put);
   const action = before === undefined ? 'create' : 'change';
   const base = before ?? defaultsOf(kind, name);
@@ -134,6 +137,32 @@ function planPut(entities: EntityService, put: Put): PlannedChange {
 function defaultsOf(kind: EntityKind, name: string): object {
   const bare = SCHEMAS[kind].safeParse({});
   return bare.success ? completeEntity(kind, name, parseEntity(kind, name, {}), undefined) : {};
+}
+
+/** With its resource, and beside the resource's other policies, as the plan leaves them. */
+function checkPolicy(
+  entities: EntityService,
+  policy: Fields['policy'],
+  { name, wanted, prune }: Put,
+): void {
+  const of = resourceOf(name);
+  const given = wanted.resource.get(of);
+  const resource =
+    given === undefined
+      ? entities.find('resource', of)?.fields
+      : parseEntity('resource', of, given);
+  if (resource === undefined) return;
+  checkPace(policy, resource);
+  const before = entities.find('policy', name)?.fields.floor ?? 0;
+  if (policy.floor <= before) return;
+  let sum = 0;
+  for (const [other, fields] of wanted.policy) {
+    if (resourceOf(other) === of) sum += (fields as { floor?: number } | null)?.floor ?? 0;
+  }
+  for (const row of prune ? [] : entities.all('policy')) {
+    if (resourceOf(row.name) === of && !wanted.policy.has(row.name)) sum += row.fields.floor;
+  }
+  checkFloors(sum, of, resource);
 }
 
 /** What a destination will be when a gateway that names it is made. */

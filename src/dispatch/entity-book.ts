@@ -1,4 +1,10 @@
-import { ENTITY_KINDS, type EntityKind, type Reference, referencesOf } from './entity-kinds.ts';
+import {
+  ENTITY_KINDS,
+  type EntityKind,
+  type Reference,
+  referencesOf,
+  resourceOf,
+} from './entity-kinds.ts';
 import type { EntityRow, EntityRowOf } from './ports.ts';
 
 /** All entities in memory: lookups, sorted pages, what is referred to, and whose account a tenant is. No I/O. */
@@ -10,6 +16,8 @@ export class EntityBook {
   readonly #sorted: Partial<Record<EntityKind, readonly string[]>> = {};
   /** Key of what is named → fields that name it, also those whose PUT is under way. */
   readonly #references = new Map<string, number>();
+  /** Resource → seats of the floors of its policies, also those whose PUT is under way. */
+  readonly #floors = new Map<string, number>();
   /** Tenant → its account, also those whose PUT is under way. */
   readonly #accounts = new Map<string, string>();
 
@@ -32,6 +40,8 @@ export class EntityBook {
     rows.set(row.name, row);
     this.refer(referencesOf(row));
     if (before !== undefined) this.unrefer(referencesOf(before));
+    this.#countFloor(before, -1);
+    this.#countFloor(row, 1);
     if (before?.kind === 'account') this.#accounts.delete(before.fields.tenant);
     if (row.kind === 'account') this.#accounts.set(row.fields.tenant, row.name);
   }
@@ -42,6 +52,7 @@ export class EntityBook {
     this.#rows[kind].delete(name);
     delete this.#sorted[kind];
     this.unrefer(referencesOf(before));
+    this.#countFloor(before, -1);
     if (before.kind === 'account') this.#accounts.delete(before.fields.tenant);
   }
 
@@ -60,6 +71,22 @@ export class EntityBook {
   /** Lets go of a tenant that is not the account's after all. */
   unclaimTenant(tenant: string, account: string): void {
     if (this.get('account', account)?.fields.tenant !== tenant) this.#accounts.delete(tenant);
+  }
+
+  /** Seats that the policies of a resource keep free. */
+  floorsOf(resource: string): number {
+    return this.#floors.get(resource) ?? 0;
+  }
+
+  addFloor(resource: string, seats: number): void {
+    const sum = this.floorsOf(resource) + seats;
+    if (sum > 0) this.#floors.set(resource, sum);
+    else this.#floors.delete(resource);
+  }
+
+  #countFloor(row: EntityRow | undefined, sign: 1 | -1): void {
+    if (row?.kind !== 'policy') return;
+    this.addFloor(resourceOf(row.name), sign * row.fields.floor);
   }
 
   /** Up to `limit` names above `after`, in order of their characters. */

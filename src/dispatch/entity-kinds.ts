@@ -115,11 +115,14 @@ export function referencesOf({ kind, name, fields }: Referrer): readonly Referen
         return { kind: 'destination', name, field: `destinations.${index}` };
       });
     }
-    case 'policy': {
-      const resource = name.slice(0, name.indexOf('/'));
-      return [{ kind: 'resource', name: resource, field: 'resource' }];
-    }
+    case 'policy':
+      return [{ kind: 'resource', name: resourceOf(name), field: 'resource' }];
     default:
       return [];
   }
+}
+
+/** A policy is named `resource/tenant`. */
+export function resourceOf(policy: string): string {
+  return policy.slice(0, policy.indexOf('/'));
 }

@@ -3,11 +3,11 @@
  *
  * A change is answered when it is flushed, together with its record, and every concerned shard has
  * taken it: that of a destination or of a gateway's destinations, all of them for sets, pools, tenants
- * and senders, none for the other kinds (resources and policies are the gate's, which listens). So every shard has every pool, each with the pool's whole
- * rate: destinations that share a pool should share a shardKey.
+ * and senders, none for the other kinds (the gate listens for its own). So every shard has every pool
+ * with its whole rate: destinations that share a pool should share a shardKey.
  *
- * Changes of one entity run one after another. A change that the disk or a shard fails ends the
- * process (the ports see to that), so memory, disk and shards never part for longer than a restart.
+ * Changes of one entity run one after another. One that the disk or a shard fails ends the process (the
+ * ports see to that): memory, disk and shards part for no longer than a restart.
  */
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
@@ -34,6 +34,7 @@ import {
 } from './entity-references.ts';
 import { checkRoom } from './entity-room.ts';
 import { type Fields, OWN_SCHEMAS, SCHEMAS } from './entity-schemas.ts';
+import { claimPolicy } from './gate-rules.ts';
 import { asShardsSee, isDoubtChange, namesOfGateways } from './gateway-ahead.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
@@ -52,7 +53,7 @@ export interface EntityServiceOptions {
   readonly table: EntityTable;
   readonly shards: ShardPorts;
   readonly autoCreateDestinations: boolean;
-  /** Whether permits of a resource are out, or somebody waits for one. */
+  /** Whether its permits are out, or somebody waits. */
   readonly resourceInUse?: (name: string) => Promise<boolean>;
   /** Looks at what only this host knows of a gateway, its secrets. @throws FairleadError invalidValue */
   readonly checkGateway?: (fields: Fields['gateway']) => void;
@@ -331,8 +332,10 @@ export class EntityService {
     if (row.kind === 'account' && !this.#book.claimTenant(row.fields.tenant, name)) {
       throw tenantTakenError(row.fields.tenant);
     }
+    const letGoOfFloor = claimPolicy(row, this.#book);
     this.#book.refer(references);
     return () => {
+      letGoOfFloor();
       this.#book.unrefer(references);
       if (row.kind === 'account') this.#book.unclaimTenant(row.fields.tenant, name);
     };
@@ -387,11 +390,10 @@ export class EntityService {
   }
 }
 
+type StoredRow = { readonly name: string; readonly version: number; readonly value: object };
+
 /** Fields that came with a later version than the one that stored it get their defaults. */
-function readRow(
-  kind: EntityKind,
-  { name, version, value }: { name: string; version: number; value: object },
-): EntityRow {
+function readRow(kind: EntityKind, { name, version, value }: StoredRow): EntityRow {
   const shape = { ...SCHEMAS[kind].shape, ...OWN_SCHEMAS[kind]?.shape };
   const fields = z.strictObject(shape).parse(value);
   return { kind, name, version, fields } as object as EntityRow;

@@ -33,6 +33,8 @@ export interface GateServiceOptions {
   /** DIR/gate. */
   readonly path: string;
   readonly durability: Durability;
+  /** Of the data directory, whose store it is. */
+  readonly dataId: string;
   /** Permits are given when they are durable, or at once. */
   readonly strict: boolean;
   readonly safeRestore?: boolean;
@@ -96,8 +98,8 @@ export class GateService implements Gate {
 
   /** Opens the store and recovers what it holds. @throws Error when it cannot be used */
   static async open(options: GateServiceOptions): Promise<GateService> {
-    const { path, durability, safeRestore = false } = options;
-    const environment = openGateEnvironment({ path, durability, safeRestore });
+    const { path, durability, dataId, safeRestore = false } = options;
+    const environment = openGateEnvironment({ path, durability, dataId, safeRestore });
     try {
       const records = recover(environment, options);
       if (records > 0) options.logger.info({ records }, 'gate is recovered');

@@ -20,6 +20,8 @@ const make = () => {
   return { calls, table, shards, entities, put };
 };
 
+const apply = { dryRun: false, prune: false, actor: operator };
+
 const refused = async (promise: Promise<unknown>): Promise<string> => {
   try {
     await promise;
@@ -51,6 +53,46 @@ t.test('absent fields get their defaults', async (t) => {
     waitMs: null,
     ratePerSec: null,
   });
+});
+
+t.test('a policy that delays has a pace, its own or the resource’s', async (t) => {
+  const { put, entities } = make();
+  await put('resource', 'r');
+  const delay = { mode: 'delay' };
+  const none = /^invalidValue: .*ratePerSec is given for the mode delay: neither/;
+  t.match(await refused(put('policy', 'r/acme', delay)), none);
+  await put('policy', 'r/acme', { ...delay, ratePerSec: 2 });
+  const resources = { r: { ratePerSec: 5 } };
+  const policies = { 'r/acme': delay, 'r/beta': delay };
+  const plan = { resources, policies };
+  t.match(await refused(applyEntities(entities, { policies }, apply)), none);
+  await applyEntities(entities, plan, apply);
+  t.equal(entities.find('policy', 'r/beta')?.fields.ratePerSec, null);
+  // The resource is changed all the same; from then on they queue.
+  await put('resource', 'r');
+  t.match(await refused(put('policy', 'r/acme', delay)), none);
+});
+
+t.test('floors are at most what the resource has, also those put at one time', async (t) => {
+  const { put, entities } = make();
+  await put('resource', 'r', { limit: 10 });
+  const floor = (name: string, seats: number) => refused(put('policy', name, { floor: seats }));
+  const tooMany = /^invalidValue: floor: those of the resource r would come to 12 seats, of 10/;
+  const both = await Promise.all([floor('r/a', 6), floor('r/b', 6)]);
+  t.equal(both[0], 'not refused');
+  t.match(both[1], tooMany);
+  t.equal(await floor('r/b', 4), 'not refused');
+  t.match(await floor('r/a', 8), tooMany);
+  await entities.remove('policy', 'r/b', operator);
+  t.equal(await floor('r/a', 8), 'not refused');
+  await put('resource', 'r', { limit: 5 });
+  t.equal(await floor('r/a', 7), 'not refused', 'one that is lowered may be');
+  await put('resource', 'r', { limit: null, adaptive: { min: 1, max: 20 } });
+  t.match(await floor('r/b', 14), /would come to 21 seats, of 20/);
+  const policies = { 'r/b': { floor: 11 }, 'r/c': { floor: 3 } };
+  t.match(await refused(applyEntities(entities, { policies }, apply)), /come to 21 seats, of 20/);
+  await applyEntities(entities, { resources: { r: { limit: 21 } }, policies }, apply);
+  t.equal(entities.find('policy', 'r/c')?.fields.floor, 3);
 });
 
 t.test('what is wrong is refused by name', async (t) => {

@@ -14,6 +14,7 @@ import {
   readAcquireOk,
 } from '../../src/protocol/frames.ts';
 import type { GateChange } from '../../src/protocol/gate-exchange.ts';
+import { META_IDENTITY } from '../../src/protocol/records.ts';
 import { Environment } from '../../src/store/environment.ts';
 
 const CONNECTION = 1;
@@ -34,6 +35,7 @@ async function open(path: string, options: Partial<GateServiceOptions> & { nowUs
   const gate = await GateService.open({
     path,
     durability: 'flushed',
+    dataId: 'one',
     strict: true,
     machine: new native.Gate({
       ...{ bootId: 7, hashKey: new Uint8Array(16).fill(3), nowUs: nowUs() },
@@ -111,6 +113,22 @@ t.test('a store of a newer daemon, or of another kind, is refused', async (t) =>
   environment.commitNow((writes) => writes.put(Uint8Array.of(40, 1), Uint8Array.of(1)));
   await environment.close();
   await t.rejects(open(path, {}), /a key this daemon does not know \(2801\)/);
+});
+
+t.test('a store belongs to one data directory; one from before claims is taken', async (t) => {
+  const path = join(t.testdir(), 'gate');
+  const { gate, ask } = await open(path, {});
+  await ask(encodeAcquire({ id: 1, entries: [{ resource: 'calls' }] }));
+  await gate.close();
+  const moved = open(path, { dataId: 'other' });
+  await t.rejects(moved, { name: 'IdentityError', message: /directory other is that of one/ });
+  const environment = Environment.open({ path, durability: 'flushed' });
+  environment.commitNow((writes) => writes.remove(META_IDENTITY));
+  await environment.close();
+  const taken = await open(path, { dataId: 'other' });
+  t.equal((await taken.gate.port.counters()).permits, 1);
+  await taken.gate.close();
+  await t.rejects(open(path, {}), { name: 'IdentityError' });
 });
 
 t.test('a damaged record is refused and names itself', async (t) => {

@@ -331,3 +331,35 @@ fn callers_within_the_process_share_the_limits() {
     assert!(!bench.gate.give_up(ticket, bench.now_us));
     assert!(bench.gate.permits_now().is_empty());
 }
+
+#[test]
+fn what_is_granted_and_ends_in_one_step_is_not_written() {
+    let mut bench = bench_of(&queue(1));
+    bench.connect(2, "acme");
+    bench.pass(1000);
+    let id = bench.granted(2, Ask::of("calls", "acme"));
+    bench.release(2, &[Release::Permit(id)]);
+    // The next permit's id, so that its release can stand in one step with its grant.
+    let slot_and_generation = |at: u32| {
+        let mut gate = bench_of(&queue(1));
+        gate.connect(2, "acme");
+        gate.pass(1000);
+        let mut last = gate.granted(2, Ask::of("calls", "acme"));
+        for _ in 0..at {
+            gate.release(2, &[Release::Permit(last)]);
+            last = gate.granted(2, Ask::of("calls", "acme"));
+        }
+        last
+    };
+    let next = slot_and_generation(1);
+    let acquire = wire::acquire(50, &[Ask::of("calls", "acme")]);
+    let release = wire::release(51, &[Release::Permit(next)]);
+    let pages = bench.pages.clone();
+    let said = bench.step(&[
+        wire::entry(InputOp::Frame, 2, &acquire),
+        wire::entry(InputOp::Frame, 2, &release),
+    ]);
+    assert!(said.contains(&(2, Said::Released(51, 1, 0))), "{said:?}");
+    assert_eq!(bench.journal.len(), 4, "nothing is written");
+    assert_eq!(bench.pages, pages);
+}

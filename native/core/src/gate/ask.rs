@@ -147,7 +147,7 @@ impl Gate {
     /// These seats are kept free for this key and no other.
     pub(super) fn fills_floor(&self, key: u32, seats: u32) -> bool {
         let key = &self.keys[key as usize];
-        key.policy.floor > 0 && self.table.read(key.cells[KEY]).used + seats <= key.policy.floor
+        key.floor_kept > 0 && self.table.read(key.cells[KEY]).used + seats <= key.floor_kept
     }
 
     /// A permit for seats that were taken.

@@ -182,7 +182,7 @@ impl Gate {
         at.per_weight = (1 << 32) / u64::from(new.weight);
         let cell = at.cells[KEY];
         self.table.set_cap(cell, capped(new.limit));
-        self.set_floor(key);
+        self.set_floor(key, old.floor);
         self.place(key);
         if let Some(side) = line {
             self.rest(key, side);
@@ -200,8 +200,8 @@ impl Gate {
         self.set_resource_cap(resource);
     }
 
-    pub(super) fn set_resource_cap(&self, resource: u32) {
-        let resource = &self.resources[resource as usize];
+    pub(super) fn set_resource_cap(&mut self, of: u32) {
+        let resource = &self.resources[of as usize];
         let configured = resource.fields.and_then(|fields| fields.limit);
         let adapted = resource.adaptive.as_ref().map(Adaptive::limit);
         let cap = match (configured, adapted) {
@@ -209,6 +209,7 @@ impl Gate {
             (one, other) => one.or(other),
         };
         self.table.set_cap(resource.cell, capped(cap));
+        self.cut_floors(of);
     }
 
     pub(super) fn in_use_entry(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {

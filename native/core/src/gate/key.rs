@@ -63,6 +63,8 @@ pub(super) struct Key {
     pub tenant: u32,
     pub cells: [CellId; 3],
     pub policy: Policy,
+    /// Of its floor, what the table keeps free.
+    pub floor_kept: u32,
     /// 2³² / weight.
     pub per_weight: u64,
     pub first: u32,
@@ -102,6 +104,7 @@ impl Key {
             tenant,
             cells,
             policy,
+            floor_kept: 0,
             per_weight: (1 << 32) / u64::from(policy.weight),
             first: NONE,
             last: NONE,

@@ -90,17 +90,65 @@ impl Gate {
         self.resources[resource as usize].keys += 1;
         self.table
             .set_cap(cell, super::configure::capped(policy.limit));
-        self.set_floor(at);
+        self.set_floor(at, 0);
         Ok(at)
     }
 
-    /// Tells the table of a key's floor. Floors above all that a cell can hold stay as they were.
-    pub(super) fn set_floor(&self, key: u32) {
-        let key = &self.keys[key as usize];
-        let parent = key.cells[RESOURCE];
-        let _ = self
+    /// Counts a key's floor, which was `old`, among those of its resource, and tells the table.
+    pub(super) fn set_floor(&mut self, key: u32, old: u32) {
+        let (of, floor) = {
+            let key = &self.keys[key as usize];
+            (key.resource, key.policy.floor)
+        };
+        let resource = &mut self.resources[of as usize];
+        if old > 0 && floor == 0 {
+            resource.floor_keys.retain(|other| *other != key);
+        } else if old == 0 && floor > 0 {
+            resource.floor_keys.push(key);
+        }
+        resource.floor_sum = resource.floor_sum - u64::from(old) + u64::from(floor);
+        // Without a floor it is none of those that are cut.
+        if !self.cut_floors(of) || floor == 0 {
+            self.keep_floor(key, floor);
+        }
+    }
+
+    /// Floors that come to more than the resource's cap are kept in proportion, rounded down: whole,
+    /// they would keep the cap's seats free for each other, and let in nobody. False: they fit, as
+    /// before.
+    pub(super) fn cut_floors(&mut self, resource: u32) -> bool {
+        let at = &mut self.resources[resource as usize];
+        let cap = self.table.read(at.cell).cap.map(u64::from);
+        let cut = cap.filter(|cap| at.floor_sum > *cap);
+        let was_cut = std::mem::replace(&mut at.floors_cut, cut.is_some());
+        if cut.is_none() && !was_cut {
+            return false;
+        }
+        let sum = at.floor_sum;
+        let keys = std::mem::take(&mut at.floor_keys);
+        // Those that go down first: the sum is never above what it was or will be.
+        for goes_up in [false, true] {
+            for &key in &keys {
+                let floor = self.keys[key as usize].policy.floor;
+                let kept = cut.map_or(floor, |cap| (u64::from(floor) * cap / sum) as u32);
+                if (kept > self.keys[key as usize].floor_kept) == goes_up {
+                    self.keep_floor(key, kept);
+                }
+            }
+        }
+        self.resources[resource as usize].floor_keys = keys;
+        true
+    }
+
+    /// Tells the table. Floors above all that a cell can hold stay as they were.
+    fn keep_floor(&mut self, key: u32, floor: u32) {
+        let at = &mut self.keys[key as usize];
+        let kept = self
             .table
-            .set_floor(key.cells[KEY], parent, key.policy.floor);
+            .set_floor(at.cells[KEY], at.cells[RESOURCE], floor);
+        if kept.is_ok() {
+            at.floor_kept = floor;
+        }
     }
 
     pub(super) fn tenant_of(&mut self, name: &[u8]) -> Result<u32, TooMany> {
@@ -144,6 +192,9 @@ impl Gate {
             hold_us: 0,
             holds: 0,
             adaptive: None,
+            floor_keys: Vec::new(),
+            floor_sum: 0,
+            floors_cut: false,
             floored: Vec::new(),
             live: true,
         };
@@ -231,9 +282,7 @@ impl Gate {
     fn forget_key(&mut self, at: u32) {
         let key = &mut self.keys[at as usize];
         let (resource, tenant, cell) = (key.resource, key.tenant, key.cells[KEY]);
-        if key.policy.floor > 0 {
-            let _ = self.table.set_floor(cell, key.cells[RESOURCE], 0);
-        }
+        debug_assert!(key.policy.floor == 0, "a key with a floor is kept");
         key.resource = NONE;
         key.serial = 0;
         key.decisions = super::decisions::Decisions::default();

@@ -72,6 +72,10 @@ pub(super) struct Resource {
     pub hold_us: u64,
     pub holds: u32,
     pub adaptive: Option<Adaptive>,
+    /// Keys with a floor, the seats of all of these floors, and whether they are more than the cap.
+    pub floor_keys: Vec<u32>,
+    pub floor_sum: u64,
+    pub floors_cut: bool,
     /// Keys with a floor that are in line: they may have room where the first has none.
     pub floored: Vec<u32>,
     pub live: bool,

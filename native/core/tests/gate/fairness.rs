@@ -248,6 +248,45 @@ fn a_floor_is_kept_free() {
 }
 
 #[test]
+fn floors_above_the_limit_count_in_proportion() {
+    let mut bench = calls(12);
+    for tenant in ["a", "b", "c"] {
+        let floor = Policy {
+            floor: 4,
+            ..Policy::default()
+        };
+        bench.policy("calls", tenant, &floor);
+    }
+    bench.waiting(PLATFORM, Ask::of("calls", "other"));
+    // Each has two of the six; whole floors would keep all of them free for each other.
+    bench.resource(
+        "calls",
+        &Resource {
+            limit: Some(6),
+            ..Resource::default()
+        },
+    );
+    for tenant in ["a", "b", "c"] {
+        for _ in 0..2 {
+            bench.granted(PLATFORM, Ask::of("calls", tenant));
+        }
+        bench.waiting(PLATFORM, Ask::of("calls", tenant));
+    }
+    let said = bench.resource(
+        "calls",
+        &Resource {
+            limit: Some(12),
+            ..Resource::default()
+        },
+    );
+    assert_eq!(
+        Bench::admitted(&said).len(),
+        3,
+        "not the other's: whole again"
+    );
+}
+
+#[test]
 fn delayed_ones_go_on_at_their_pace() {
     let fields = Resource {
         limit: Some(2),
@@ -474,4 +513,35 @@ fn weights_count_within_one_step() {
         .map(|(ticket, _)| of[ticket])
         .collect();
     assert_eq!(order.matches('a').count(), 8, "{order}");
+}
+
+#[test]
+fn a_debt_weighs_as_the_new_weight_does() {
+    let mut bench = calls(1);
+    let mut held = bench.granted(PLATFORM, Ask::of("calls", "x"));
+    let mut of = BTreeMap::new();
+    for _ in 0..100 {
+        for tenant in ["a", "b"] {
+            of.insert(bench.waiting(PLATFORM, Ask::of("calls", tenant)), tenant);
+        }
+    }
+    turns(&mut bench, &of, &mut held, &[10_000; 20]);
+    // Whoever holds it now holds it for a second: a debt of a hundred turns.
+    bench.now_us += 1_000_000;
+    let (_, _, said) = bench.release(PLATFORM, &[Release::Permit(held)]);
+    let [(ticket, permit)] = admitted(&said)[..] else {
+        panic!("{said:?}")
+    };
+    held = permit;
+    let other = of[&ticket];
+    let debtor = if other == "a" { "b" } else { "a" };
+    let weight = |weight| Policy {
+        weight: Some(weight),
+        ..Policy::default()
+    };
+    // A fourth of the weight: the debt takes four times as long; changed back, as long as before.
+    bench.policy("calls", debtor, &weight(25));
+    bench.policy("calls", debtor, &weight(200));
+    let order = turns(&mut bench, &of, &mut held, &[10_000; 45]);
+    assert_eq!(order.matches(debtor).count(), 0, "{debtor}: {order}");
 }

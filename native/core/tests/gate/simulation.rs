@@ -54,8 +54,14 @@ impl Limits {
         own.or(self.resources[key.0].tenant_limit)
     }
 
+    /// Floors above the cap count in proportion.
     fn floor(&self, key: Key) -> u64 {
-        self.policies.get(&key).map_or(0, |own| own.floor)
+        let own = |key: Key| self.policies.get(&key).map_or(0, |own| own.floor);
+        let sum: u64 = (0..4).map(|tenant| own((key.0, tenant))).sum();
+        match self.resources[key.0].limit {
+            Some(cap) if sum > cap => own(key) * cap / sum,
+            _ => own(key),
+        }
     }
 
     fn mode(&self, key: Key) -> u64 {
@@ -80,6 +86,10 @@ struct World {
     flushed: Pages,
     flushed_permits: BTreeMap<Id, Permit>,
     ended: HashSet<Id>,
+    /// As it was at the last start, and whether anything of this start was flushed: until then nobody
+    /// was told an id of it.
+    ended_before: HashSet<Id>,
+    is_flushed: bool,
     grants: u64,
     admissions: u64,
     crashes: u64,
@@ -105,6 +115,8 @@ impl World {
             flushed: Pages::new(),
             flushed_permits: BTreeMap::new(),
             ended: HashSet::new(),
+            ended_before: HashSet::new(),
+            is_flushed: true,
             grants: 0,
             admissions: 0,
             crashes: 0,
@@ -689,10 +701,7 @@ impl World {
     }
 
     fn flush(&mut self) {
-        for (journal, permits, _) in std::mem::take(&mut self.unflushed) {
-            apply(&mut self.flushed, &journal);
-            self.flushed_permits = permits;
-        }
+        self.flush_some();
         assert_eq!(self.flushed, self.bench.pages);
     }
 
@@ -702,6 +711,10 @@ impl World {
         let kept = self.random.below(self.unflushed.len() + 1);
         let lost = self.unflushed.split_off(kept);
         self.flush_some();
+        if !self.is_flushed {
+            self.ended = self.ended_before.clone();
+        }
+        self.is_flushed = false;
         if self.relaxed {
             // Told of all steps before one that had to be flushed first.
             for (_, permits, flush) in &lost {
@@ -754,11 +767,13 @@ impl World {
             is_there
         });
         self.ended.retain(|id| !all.contains(id));
+        self.ended_before = self.ended.clone();
         self.stepped();
         self.connect_all();
     }
 
     fn flush_some(&mut self) {
+        self.is_flushed |= !self.unflushed.is_empty();
         for (journal, permits, _) in std::mem::take(&mut self.unflushed) {
             apply(&mut self.flushed, &journal);
             self.flushed_permits = permits;
