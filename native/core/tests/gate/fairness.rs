@@ -514,34 +514,3 @@ fn weights_count_within_one_step() {
         .collect();
     assert_eq!(order.matches('a').count(), 8, "{order}");
 }
-
-#[test]
-fn a_debt_weighs_as_the_new_weight_does() {
-    let mut bench = calls(1);
-    let mut held = bench.granted(PLATFORM, Ask::of("calls", "x"));
-    let mut of = BTreeMap::new();
-    for _ in 0..100 {
-        for tenant in ["a", "b"] {
-            of.insert(bench.waiting(PLATFORM, Ask::of("calls", tenant)), tenant);
-        }
-    }
-    turns(&mut bench, &of, &mut held, &[10_000; 20]);
-    // Whoever holds it now holds it for a second: a debt of a hundred turns.
-    bench.now_us += 1_000_000;
-    let (_, _, said) = bench.release(PLATFORM, &[Release::Permit(held)]);
-    let [(ticket, permit)] = admitted(&said)[..] else {
-        panic!("{said:?}")
-    };
-    held = permit;
-    let other = of[&ticket];
-    let debtor = if other == "a" { "b" } else { "a" };
-    let weight = |weight| Policy {
-        weight: Some(weight),
-        ..Policy::default()
-    };
-    // A fourth of the weight: the debt takes four times as long; changed back, as long as before.
-    bench.policy("calls", debtor, &weight(25));
-    bench.policy("calls", debtor, &weight(200));
-    let order = turns(&mut bench, &of, &mut held, &[10_000; 45]);
-    assert_eq!(order.matches(debtor).count(), 0, "{debtor}: {order}");
-}
