@@ -55,6 +55,14 @@ export class GateDaemon {
     return (await this.now.get('gate')) as GateTotals;
   }
 
+  /** @throws Error when there is none of this name */
+  async metric(name: string): Promise<number> {
+    const text = await this.now.text('/metrics');
+    const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(text);
+    if (found === null) throw new Error(`there is no metric ${name}`);
+    return Number(found[1]);
+  }
+
   /** Resolves to what is left when nothing is, or when the time is up. */
   async untilEmpty(
     timeoutMs: number,

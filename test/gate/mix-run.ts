@@ -99,7 +99,7 @@ async function account(
 ): Promise<MixResult> {
   const { gate, holders, limits, totals, seconds } = of;
   const left = await gate.untilEmpty(EMPTY_TIMEOUT_MS);
-  const metricPermitsLeft = await metric(gate, 'fairlead_gate_permits');
+  const metricPermitsLeft = await gate.metric('fairlead_gate_permits');
   const { expired, orphaned, claimed } = await gate.totals();
   const watched = watch(sightings(holders.logs), { of: capsOf, histories: limits.histories });
   const { faults, left: seatsLeftOutside, ...seen } = watched;
@@ -114,13 +114,6 @@ async function account(
     passed: seen.over === 0 && seen.full > 0 && isEmpty && seatsLeftOutside === 0,
     faults,
   };
-}
-
-async function metric(gate: GateDaemon, name: string): Promise<number> {
-  const text = await gate.now.text('/metrics');
-  const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(text);
-  if (found === null) throw new Error(`there is no metric ${name}`);
-  return Number(found[1]);
 }
 
 async function firstLimits(limits: Limits): Promise<void> {

@@ -9,6 +9,7 @@ import { changedBuild } from '../crash/changed-build.ts';
 import { cellsRun } from './cells-run.ts';
 import { fairnessRun } from './fairness-run.ts';
 import { killRun } from './kill-run.ts';
+import { type MassOptions, massRun } from './mass-run.ts';
 import { mixRun } from './mix-run.ts';
 import { MUTATIONS } from './mutations.ts';
 import { pairRun } from './pair-run.ts';
@@ -16,6 +17,9 @@ import { pairRun } from './pair-run.ts';
 const { values } = parseArgs({
   options: {
     operations: { type: 'string', default: '100000' },
+    pairs: { type: 'string', default: '50000' },
+    threads: { type: 'string', default: '2' },
+    durability: { type: 'string', default: 'strict' },
     clients: { type: 'string', default: '64' },
     processes: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '4000' },
@@ -48,6 +52,13 @@ const mix = {
   processes: Number(values.processes),
   ...{ seed, build, hiddenLimits, ...(plan && { plan }) },
 };
+const mass: MassOptions = {
+  pairs: Number(values.pairs),
+  clients: Number(values.clients),
+  threads: Number(values.threads),
+  durability: values.durability === 'relaxed' ? 'relaxed' : 'strict',
+  ...{ seed, build, hiddenLimits, showsProgress: true },
+};
 const runs: Readonly<Record<string, () => Promise<{ readonly passed: boolean }>>> = {
   cells: cellsRun,
   pair: () => pairRun({ rounds: Number(values.rounds), build }),
@@ -58,6 +69,7 @@ const runs: Readonly<Record<string, () => Promise<{ readonly passed: boolean }>>
   strict: () => killRun({ ...kills, durability: 'strict' }),
   relaxed: () => killRun({ ...kills, durability: 'relaxed' }),
   mix: () => mixRun(mix),
+  mass: () => massRun(mass),
 };
 const names =
   mutation === undefined ? (values.only?.split(',') ?? Object.keys(runs)) : [mutation.run];
