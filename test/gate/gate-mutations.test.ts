@@ -2,6 +2,7 @@
 import t from 'tap';
 import { changedBuild } from '../crash/changed-build.ts';
 import { killRun } from './kill-run.ts';
+import { massRun } from './mass-run.ts';
 import { mixRun } from './mix-run.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
@@ -10,13 +11,18 @@ t.setTimeout(170_000);
 const IN_SHORT = new Set(['release-last']);
 const SEED = 20_261_122;
 
-async function runWithout({ run, plan = {}, hiddenLimits = false, changes }: Mutation) {
+async function runWithout(
+  run: Mutation['runs'][number],
+  { plan = {}, massPlan = {}, hiddenLimits = false, changes }: Mutation,
+) {
   const changed = changes === undefined ? undefined : changedBuild(changes);
-  const common = { seed: SEED, plan, build: changed?.path };
+  const common = { seed: SEED, hiddenLimits, build: changed?.path };
+  const mass = { pairs: 2000, clients: 16, threads: 2, durability: 'strict' } as const;
+  const mix = { operations: 4000, clients: 24, processes: 2 };
   try {
-    if (run !== 'mix') return await killRun({ ...common, kills: 1, durability: run });
-    const crowded = { ...common, plan: { lanes: 40, ...plan } };
-    return await mixRun({ ...crowded, operations: 4000, clients: 24, processes: 2, hiddenLimits });
+    if (run === 'mass') return await massRun({ ...common, ...mass, plan: massPlan });
+    if (run === 'mix') return await mixRun({ ...common, ...mix, plan: { lanes: 40, ...plan } });
+    return await killRun({ ...common, kills: 1, durability: run, plan });
   } finally {
     changed?.remove();
   }
@@ -24,11 +30,13 @@ async function runWithout({ run, plan = {}, hiddenLimits = false, changes }: Mut
 
 for (const [name, mutation] of Object.entries(MUTATIONS)) {
   if (!IN_SHORT.has(name)) continue;
-  t.test(`without ${name}`, async (t) => {
-    const { faults, ...figures } = await runWithout(mutation);
-    t.comment(JSON.stringify(figures));
-    t.ok(figures.over > 0, `${figures.over} came where all seats were taken`);
-    t.ok(faults.length > 0);
-    t.notOk(figures.passed);
-  });
+  for (const run of mutation.runs) {
+    t.test(`${run} without ${name}`, async (t) => {
+      const { faults, ...figures } = await runWithout(run, mutation);
+      t.comment(JSON.stringify(figures));
+      t.ok(figures.over > 0, `${figures.over} came where all seats were taken`);
+      t.ok(faults.length > 0);
+      t.notOk(figures.passed);
+    });
+  }
 }

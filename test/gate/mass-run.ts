@@ -3,8 +3,10 @@
  * connections are cut and limits change. The observer counts each permit when it comes and when it goes
  * (mass/shared-counts.ts); `mix` is the same with the SDK, deeper and slower.
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { parseProcessTimes } from '../../bench/process-times.ts';
 import { below, type Random, randomFrom } from '../crash/traffic.ts';
 import { GateDaemon, type GateTotals } from './gate-daemon.ts';
 import {
@@ -56,6 +58,8 @@ export interface MassResult extends MassTotals {
   readonly pairs: number;
   readonly durability: string;
   readonly seen: Readonly<Record<(typeof CAP_SORTS)[number], SortSeen>>;
+  /** Who came where a cap allowed no more: each is an over-admission. */
+  readonly over: number;
   readonly limitChanges: number;
   /** By the daemon; its own requests are in `granted` and `released`. */
   readonly daemon: Pick<GateTotals, 'granted' | 'released' | 'expired' | 'orphaned' | 'claimed'>;
@@ -67,6 +71,9 @@ export interface MassResult extends MassTotals {
   readonly seatsLeftOutside: number;
   readonly seconds: number;
   readonly perSec: number;
+  /** Processor time a permit, µs. */
+  readonly daemonCpuUs: number;
+  readonly clientCpuUs: number;
   readonly passed: boolean;
   readonly faults: readonly string[];
 }
@@ -80,7 +87,7 @@ const FLOOR = 2;
 const PACE_PER_SEC = 5000;
 
 const PLAN: Omit<MassPlan, 'pairs'> = {
-  ...{ lists: 3, abortShare: 0.03, forgetShare: 0.0005, waitShare: 0.1, holdMsMax: 8 },
+  ...{ lists: 4, abortShare: 0.03, forgetShare: 0.0005, waitShare: 0.1, holdMsMax: 8 },
   ...{ dropEveryMs: 1000, goOn: false, releaseFirst: false },
 };
 
@@ -113,6 +120,7 @@ class MassRun {
   async run(): Promise<MassResult> {
     for (let cap = MASS_CAPS - 1; cap >= 0; cap -= 1) await this.#change(cap);
     const startMs = performance.now();
+    const before = this.#cpuUs();
     const threads = this.#threads();
     const done = Promise.all(threads.map(({ done }) => done)).finally(() => {
       this.#isEnded = true;
@@ -129,7 +137,13 @@ class MassRun {
         await this.#change(below(this.#random, MASS_CAPS));
         await sleep(CHANGE_EVERY_MS);
       }
-      return await this.#account(await done, (performance.now() - startMs) / 1000);
+      const said = await done;
+      const after = this.#cpuUs();
+      return await this.#account(said, {
+        seconds: (performance.now() - startMs) / 1000,
+        daemonCpuUs: after.daemon - before.daemon,
+        clientCpuUs: after.clients - before.clients,
+      });
     } finally {
       clearInterval(progress);
       await Promise.all(threads.map(({ worker }) => worker.terminate()));
@@ -177,7 +191,13 @@ class MassRun {
     this.#limitChanges += 1;
   }
 
-  async #account(said: readonly Done[], seconds: number): Promise<MassResult> {
+  #cpuUs(): { readonly daemon: number; readonly clients: number } {
+    const { user, system } = process.cpuUsage();
+    const stat = readFileSync(`/proc/${this.#gate.now.pid}/stat`, 'utf8');
+    return { daemon: parseProcessTimes(stat), clients: user + system };
+  }
+
+  async #account(said: readonly Done[], spent: Spent): Promise<MassResult> {
     const { clients, threads, pairs, durability } = this.#options;
     const left = await this.#gate.untilEmpty(EMPTY_TIMEOUT_MS);
     const { granted, released, expired, orphaned, claimed } = await this.#gate.totals();
@@ -206,11 +226,14 @@ class MassRun {
     }
     return {
       ...{ clients, threads, pairs, durability, ...totals, seen },
+      over: CAP_SORTS.reduce((sum, sort) => sum + seen[sort].over, 0),
       limitChanges: this.#limitChanges,
       daemon: { granted, released, expired, orphaned, claimed },
       ...{ unheard, permitsLeft: left.permits, seatsLeft: left.seats, waitingLeft: left.waiting },
-      ...{ seatsLeftOutside, seconds: Number(seconds.toFixed(1)) },
-      perSec: Math.round(totals.granted / seconds),
+      ...{ seatsLeftOutside, seconds: Number(spent.seconds.toFixed(1)) },
+      perSec: Math.round(totals.granted / spent.seconds),
+      daemonCpuUs: Number((spent.daemonCpuUs / totals.granted).toFixed(2)),
+      clientCpuUs: Number((spent.clientCpuUs / totals.granted).toFixed(2)),
       ...{ passed: faults.length === 0, faults },
     };
   }
@@ -228,6 +251,12 @@ class MassRun {
     });
     return Object.fromEntries(seen) as MassResult['seen'];
   }
+}
+
+interface Spent {
+  readonly seconds: number;
+  readonly daemonCpuUs: number;
+  readonly clientCpuUs: number;
 }
 
 type Done = Extract<FromThread, { is: 'done' }>;

@@ -3,25 +3,35 @@
  * that it is not told of, and changed lines in a copy of the build.
  */
 import type { Change } from '../crash/changed-build.ts';
+import type { MassPlan } from './mass/mass-plan.ts';
 import type { Plan } from './traffic.ts';
 
 export interface Mutation {
-  readonly run: 'mix' | 'strict' | 'relaxed';
+  /** Each of them turns red. */
+  readonly runs: readonly ('mix' | 'mass' | 'strict' | 'relaxed')[];
   readonly plan?: Partial<Plan>;
+  readonly massPlan?: Partial<MassPlan>;
   readonly hiddenLimits?: boolean;
   readonly changes?: readonly Change[];
 }
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   /** Holders that were cut off do not stop when their lease ends. */
-  'holder-stop': { run: 'strict', plan: { goOn: true, longShare: 0.3, longMs: 25_000 } },
+  'holder-stop': {
+    runs: ['strict', 'mass'],
+    plan: { goOn: true, longShare: 0.3, longMs: 25_000 },
+    massPlan: { goOn: true },
+  },
   /** Holders give their permit back before they stop. */
-  'release-last': { run: 'mix', plan: { releaseFirst: true } },
+  'release-last': {
+    runs: ['mix', 'mass'],
+    ...{ plan: { releaseFirst: true }, massPlan: { releaseFirst: true } },
+  },
   /** Every limit is ten seats higher than the observer knows. */
-  'told-limits': { run: 'mix', hiddenLimits: true },
+  'told-limits': { runs: ['mix', 'mass'], hiddenLimits: true },
   /** A start forgets what was out before. */
   recovery: {
-    run: 'strict',
+    runs: ['strict'],
     changes: [
       {
         file: 'gate/gate-service.js',

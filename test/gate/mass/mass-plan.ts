@@ -9,11 +9,12 @@ export const MODES = {
 export const RESOURCES = Object.keys(MODES) as (keyof typeof MODES)[];
 const WIDE_RESOURCES = RESOURCES.length - 1;
 /**
- * Caps of the last tenants and of the last resource are a few seats: all of them are held at once again and
- * again, so that one too many shows. The others are wide, and most permits are theirs.
+ * Caps of some tenants, keys of some more and the last resource have a few seats: all of them are held at
+ * once again and again, so that one too many shows. The others are wide, and most permits are theirs.
  */
 const WIDE_TENANTS = 12;
-export const MASS_TENANTS = WIDE_TENANTS + 4;
+const NARROW_CAPS = WIDE_TENANTS + 2;
+export const MASS_TENANTS = NARROW_CAPS + 2;
 const NARROW_SHARE = 0.03;
 export const MASS_KEYS = MASS_TENANTS * RESOURCES.length;
 /** Keys, then tenants, then resources. */
@@ -63,11 +64,15 @@ export function capName(cap: number): string {
 /** Seats of a cap, another each time. */
 export function limitOf(cap: number, random: Random): number {
   const tenant = cap - MASS_KEYS;
-  if (tenant < 0) return 15 + below(random, 100);
-  if (tenant < WIDE_TENANTS) return 120 + below(random, 250);
-  if (tenant < MASS_TENANTS) return SEATS_MAX + below(random, 6);
+  const narrow = SEATS_MAX + below(random, 6);
+  if (tenant < 0) {
+    const isNarrow = tenantOf(cap) >= WIDE_TENANTS && tenantOf(cap) < NARROW_CAPS;
+    return isNarrow ? narrow : 20 + below(random, 130);
+  }
+  if (tenant < NARROW_CAPS) return 150 + below(random, 350);
+  if (tenant < MASS_TENANTS) return narrow;
   const isWide = tenant - MASS_TENANTS < WIDE_RESOURCES;
-  return isWide ? 500 + below(random, 700) : SEATS_MAX + below(random, 10);
+  return isWide ? 700 + below(random, 1000) : narrow;
 }
 
 export function randomKey(random: Random): number {
