@@ -146,7 +146,9 @@ async function inTurn<N extends string>(
     N,
     Round[]
   >;
-  for (const [, target] of entries) await oneRound(by, target, pace.warmUpMs, backend);
+  for (const [, target] of pace.warmUpMs > 0 ? entries : []) {
+    await oneRound(by, target, pace.warmUpMs, backend);
+  }
   for (let round = 0; round < pace.rounds; round += 1) {
     for (const [name, target] of entries) {
       rounds[name].push(await oneRound(by, target, pace.measureMs, backend));

@@ -10,6 +10,8 @@ import { nowNs } from './sightings.ts';
 /** What `/v1/gate` says, as far as runs look at it. */
 export interface GateTotals {
   readonly permits: number;
+  /** Requests of the REST interface, the one that asks among them, and of the proxy. */
+  readonly localPermits: number;
   readonly seats: number;
   readonly waiting: number;
   readonly recoveringUntilMs: number | null;
@@ -55,7 +57,7 @@ export class GateDaemon {
     return (await this.now.get('gate')) as GateTotals;
   }
 
-  /** @throws Error when there is none of this name */
+  /** `name` may be a pattern. @throws Error when there is none of this name */
   async metric(name: string): Promise<number> {
     const text = await this.now.text('/metrics');
     const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(text);

@@ -1,6 +1,7 @@
 // The promises of the gate from outside, short: `npm run test:gate` is the long form.
 import t from 'tap';
 import { fairnessRun } from './fairness-run.ts';
+import { massRun } from './mass-run.ts';
 import { mixRun } from './mix-run.ts';
 import { pairRun } from './pair-run.ts';
 
@@ -19,6 +20,19 @@ t.test('many clients, whatever goes wrong at them, while limits change', async (
     t.ok(figures[name] > 0, `${figures[name]} ${name}`);
   }
   t.equal(figures.failed, 0);
+});
+
+t.test('permits by the hundred thousand, counted one by one', async (t) => {
+  const { faults, ...figures } = await massRun({
+    ...{ pairs: 6000, clients: 24, threads: 2, durability: 'strict', seed: SEED },
+    plan: { dropEveryMs: 250, forgetShare: 0.002 },
+  });
+  t.comment(JSON.stringify(figures));
+  t.strictSame(faults, []);
+  t.ok(figures.passed);
+  for (const name of ['admitted', 'aborted', 'drops', 'claimed', 'leftToEnd'] as const) {
+    t.ok(figures[name] > 0, `${figures[name]} ${name}`);
+  }
 });
 
 t.test('of two who ask for one seat exactly one passes', async (t) => {

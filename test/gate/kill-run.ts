@@ -17,6 +17,8 @@ export interface KillOptions {
   readonly kills: number;
   readonly durability: 'strict' | 'relaxed';
   readonly seed: number;
+  /** Default 10 s. All times follow it. */
+  readonly leaseMs?: number;
   readonly plan?: Partial<Plan>;
   readonly build?: string | undefined;
 }
@@ -41,26 +43,27 @@ export interface KillResult extends Totals, Omit<Watched, 'faults' | 'left'> {
 const LEASE_MS = 10_000;
 const LIMIT = 130;
 const HELD_MIN = 1000;
-const LOADED_MS = 2500;
-/** From a kill to the next: leases of those that were cut are over. */
-const AFTER_MS = LEASE_MS + 1500;
+/** Beyond a lease: leases of those that were cut are over. */
+const AFTER_MS = 1500;
 const CUT_SHARE = 0.4;
-const EMPTY_TIMEOUT_MS = LEASE_MS + 10_000;
+const EMPTY_TIMEOUT_MS = 10_000;
 const DONE_TIMEOUT_MS = 60_000;
-/** A renewal that was on its way at the kill; the longest lease may have begun so long before. */
-const RENEWED_BEFORE_MS = LEASE_MS / 2;
 
-const PLAN: Plan = {
-  ...{ clients: 16, lanes: 100, operations: 0, keys: KEYS, leaseMs: LEASE_MS },
-  ...{ holdMsMax: 3000, longShare: 0.15, longMs: 14_000, abortShare: 0.01, forgetShare: 0 },
-  ...{ faultEveryMs: 0, pauseMsMax: 1500, goOn: false, releaseFirst: false },
-};
+/** Times of holders, in leases. */
+function planOf(leaseMs: number): Plan {
+  return {
+    ...{ clients: 16, lanes: 100, operations: 0, keys: KEYS, leaseMs },
+    ...{ holdMsMax: 0.3 * leaseMs, longShare: 0.15, longMs: 1.4 * leaseMs, abortShare: 0.01 },
+    ...{ forgetShare: 0, faultEveryMs: 0, pauseMsMax: 0.15 * leaseMs },
+    ...{ goOn: false, releaseFirst: false },
+  };
+}
 const PROCESSES = 4;
 
 export async function killRun(options: KillOptions): Promise<KillResult> {
   const { durability, seed, build } = options;
   const gate = new GateDaemon([`gate.durability=${durability}`], build);
-  const plan = { ...PLAN, ...options.plan };
+  const plan = { ...planOf(options.leaseMs ?? LEASE_MS), ...options.plan };
   const holders = new Holders(gate.folder, { processes: PROCESSES, seed, plan });
   try {
     return await new KillRun(options, gate, holders).run();
@@ -75,6 +78,7 @@ class KillRun {
   readonly #gate: GateDaemon;
   readonly #holders: Holders;
   readonly #limits: Limits;
+  readonly #leaseMs: number;
   readonly #killedNs: number[] = [];
   readonly #readyNs: number[] = [];
   readonly #heldAtKill: number[] = [];
@@ -87,6 +91,7 @@ class KillRun {
     this.#gate = gate;
     this.#holders = holders;
     this.#limits = new Limits(gate);
+    this.#leaseMs = options.leaseMs ?? LEASE_MS;
   }
 
   async run(): Promise<KillResult> {
@@ -96,19 +101,21 @@ class KillRun {
     await this.#holders.connect(daemon);
     this.#holders.tell({ do: 'start' });
     for (let kill = 0; kill < this.#options.kills; kill += 1) {
-      await sleep(LOADED_MS);
+      await sleep(0.25 * this.#leaseMs);
       await this.#kill();
     }
     this.#holders.tell({ do: 'stop' });
     const totals = await this.#holders.done(DONE_TIMEOUT_MS);
-    const left = await this.#gate.untilEmpty(EMPTY_TIMEOUT_MS);
+    const left = await this.#gate.untilEmpty(this.#leaseMs + EMPTY_TIMEOUT_MS);
     await this.#count();
     return this.#figures(totals, left.permits + left.seats + left.waiting, startMs);
   }
 
   async #configure(): Promise<void> {
     for (const resource of RESOURCES) {
-      await this.#gate.now.put(`resources/${resource}`, { leaseMs: LEASE_MS });
+      await this.#gate.now.put(`resources/${resource}`, {
+        leaseMs: this.#leaseMs,
+      });
     }
     for (let key = 0; key < KEYS; key += 1) {
       const { resource, tenant } = keyName(key);
@@ -129,7 +136,7 @@ class KillRun {
     this.#readyNs.push(nowNs());
     this.#startsMs.push(startMs);
     this.#holders.tell({ do: 'connect', url, token });
-    await sleep(AFTER_MS);
+    await sleep(this.#leaseMs + AFTER_MS);
     this.#holders.tell({ do: 'mend' });
   }
 
@@ -152,7 +159,8 @@ class KillRun {
     const closedMs = firstNs.map((timeNs, at) => (timeNs - (this.#killedNs[at] ?? 0)) / 1e6);
     const closedMsMin = Math.round(Math.min(...closedMs));
     const heldAtKillMin = Math.min(...this.#heldAtKill);
-    const isClosed = durability === 'strict' || closedMsMin >= LEASE_MS - RENEWED_BEFORE_MS;
+    // A renewal that was on its way at the kill: the longest lease may have begun half of it before.
+    const isClosed = durability === 'strict' || closedMsMin >= this.#leaseMs / 2;
     const isKept = durability === 'relaxed' || totals.lost === 0;
     return {
       ...{ durability, kills, heldAtKillMin, ...totals, ...seen },

@@ -8,10 +8,11 @@ import type { Plan } from './traffic.ts';
 
 export interface Mutation {
   /** Each of them turns red. */
-  readonly runs: readonly ('mix' | 'mass' | 'strict' | 'relaxed')[];
+  readonly runs: readonly ('mix' | 'mass' | 'strict' | 'relaxed' | 'proxy')[];
   readonly plan?: Partial<Plan>;
   readonly massPlan?: Partial<MassPlan>;
   readonly hiddenLimits?: boolean;
+  readonly mixedShare?: number;
   readonly changes?: readonly Change[];
 }
 
@@ -29,6 +30,26 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   /** Every limit is ten seats higher than the observer knows. */
   'told-limits': { runs: ['mix', 'mass'], hiddenLimits: true },
+  /** Some answers of the upstream belong to another request. */
+  'own-bodies': { runs: ['proxy'], mixedShare: 0.001 },
+  /** Some requests that are over stay counted. */
+  'count-down': {
+    runs: ['proxy'],
+    changes: [
+      { file: 'gate/callers.js', from: 'if (isIn)', to: 'if (isIn && Math.random() > 0.0005)' },
+    ],
+  },
+  /** A little of each request is kept. */
+  'flat-memory': {
+    runs: ['proxy'],
+    changes: [
+      {
+        file: 'gate/callers.js',
+        from: 'let isIn = true;',
+        to: 'let isIn = true; (globalThis.kept ??= []).push(Buffer.alloc(2000));',
+      },
+    ],
+  },
   /** A start forgets what was out before. */
   recovery: {
     runs: ['strict'],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ERRORS } from '../../src/errors.ts';
 import { RENEW_FLAG } from '../../src/protocol/frames.ts';
-import { type RunningDaemon, startDev } from '../cli/run-cli.ts';
+import { BuiltDaemon, freePort } from '../crash/daemon-process.ts';
 import { GateClient } from '../support/gate-client.ts';
 import { auth, start } from '../support/in-process-daemon.ts';
 
@@ -26,7 +26,7 @@ async function gate(url: string, bearer?: string): Promise<Record<string, number
 for (const durability of ['strict', 'relaxed']) {
   t.test(`${durability}: a stop in order keeps what is held`, async (t) => {
     const dir = t.testdir();
-    const options = { 'gate.durability': durability, 'gate.graceMs': 200 };
+    const options = { 'gate.durability': durability, 'gate.graceMs': 100 };
     const first = await start(dir, options);
     await put(first.url, 'resources/calls', { tenantLimit: 2 });
     await put(first.url, 'resources/queued', { tenantLimit: 1, mode: 'queue' });
@@ -40,7 +40,7 @@ for (const durability of ['strict', 'relaxed']) {
     t.match(await waiter, { ticket, permit: undefined, code: ERRORS.gateRecovering.code });
 
     // The daemon closed the line itself: the holder has its lease, and not only the grace.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 250));
     const second = await start(dir, options);
     t.teardown(() => second.stop());
     t.match(await gate(second.url), { permits: 2, recoveringUntilMs: null });
@@ -52,10 +52,10 @@ for (const durability of ['strict', 'relaxed']) {
   });
 }
 
-/** `fairlead dev` on a folder that stays, killed at the end. */
-async function devDaemon(t: Test, dir: string, ...more: string[]): Promise<RunningDaemon> {
-  const daemon = await startDev(['--keep', '--data', dir, ...more]);
-  t.teardown(() => daemon.child.kill('SIGKILL'));
+/** The build on a folder that stays, killed at the end. */
+async function devDaemon(t: Test, dataDir: string, ...settings: string[]): Promise<BuiltDaemon> {
+  const daemon = await BuiltDaemon.start({ dataDir, port: await freePort(), settings });
+  t.teardown(() => daemon.end());
   return daemon;
 }
 
@@ -64,13 +64,16 @@ t.test('kill -9 with permits held: all of them count until their leases end', as
   const first = await devDaemon(t, dir);
   await put(first.url, 'resources/calls', { tenantLimit: 50 }, first.token);
   const before = await GateClient.open(first.url, first.token);
-  const permits: Uint8Array[] = [];
-  for (let at = 0; at < 40; at += 1) {
-    const options = { leaseMs: at < 10 ? 2_000 : 60_000 };
-    permits.push(await before.take('calls', { tenant: 'acme', options }));
-  }
+  const entries = Array.from({ length: 40 }, (_, at) => {
+    const options = { leaseMs: at < 10 ? 1_000 : 60_000 };
+    return { resource: 'calls', tenant: 'acme', options };
+  });
+  const permits = (await before.acquire(...entries)).map((answer) => {
+    if (answer.kind !== 'granted') throw new Error(`not granted: ${answer.kind}`);
+    return answer.permit;
+  });
   await before.release(...permits.slice(30));
-  await first.end('SIGKILL');
+  await first.kill();
   const killed = performance.now();
 
   const second = await devDaemon(t, dir);
@@ -81,7 +84,7 @@ t.test('kill -9 with permits held: all of them count until their leases end', as
     `${held.permits}: all, or less the short leases`,
   );
   t.strictSame(await after.release(...permits.slice(30)), { released: 0, gone: 10 });
-  const left = Math.max(0, 2_300 - (performance.now() - killed));
+  const left = Math.max(0, 1_300 - (performance.now() - killed));
   await new Promise((resolve) => setTimeout(resolve, left));
   const claimed = await after.renew(permits.slice(0, 30), 30_000, RENEW_FLAG.claim);
   t.strictSame(claimed.slice(0, 10), Array(10).fill(0), 'short leases are over');
@@ -95,11 +98,11 @@ t.test('kill -9 with permits held: all of them count until their leases end', as
 
 t.test('relaxed: after kill -9 none is given until the longest lease is over', async (t) => {
   const dir = join(t.testdir(), 'data');
-  const relaxed = ['--set', 'gate.durability=relaxed'];
+  const relaxed = ['gate.durability=relaxed'];
   const first = await devDaemon(t, dir, ...relaxed);
   const before = await GateClient.open(first.url, first.token);
   await before.take('calls', { tenant: 'acme', options: { leaseMs: 6_000 } });
-  await first.end('SIGKILL');
+  await first.kill();
   const second = await devDaemon(t, dir, ...relaxed);
   const after = await GateClient.open(second.url, second.token);
   const { recoveringUntilMs } = await gate(second.url, second.token);
@@ -110,7 +113,7 @@ t.test('relaxed: after kill -9 none is given until the longest lease is over', a
   ]);
   const headers = { authorization: `Bearer ${second.token}` };
   t.equal((await fetch(`${second.url}/v1/sets`, { headers })).status, 200, 'operators get in');
-  t.equal(await second.end('SIGTERM'), 0);
+  t.equal(await second.stop(), 0);
   rmSync(dir, { recursive: true });
 });
 
@@ -122,7 +125,7 @@ t.test('SIGTERM: no more permits, waiters are told, releases go on', async (t) =
   await client.take('calls', { tenant: 'acme' });
   const ticket = await client.queue('calls', { tenant: 'acme' });
   const news = client.news();
-  const ended = daemon.end('SIGTERM');
+  const ended = daemon.stop();
   t.match(await news, { ticket, permit: undefined, code: ERRORS.gateRecovering.code });
   t.equal(await ended, 0);
 });

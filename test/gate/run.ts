@@ -1,8 +1,10 @@
 /**
- * `npm run test:gate -- [--operations N] [--clients N] [--processes N] [--rounds N] [--kills N]
- * [--waiters N] [--seed N] [--only cells,mix,pair,strict,relaxed,fairness] [--json]`: the promises of the
- * gate, seen from outside; exit 0 when all hold. `--without NAME` takes something away (mutations.ts):
- * then the exit code has to be 1.
+ * `npm run test:gate -- [--only cells,pair,fairness,strict,relaxed,mix,mass,proxy] [--seed N] [--json]`: the
+ * promises of the gate and of the proxy before it, seen from outside; exit 0 when all hold. `--without NAME`
+ * takes something away (mutations.ts): then the exit code has to be 1. Without options some minutes; sizes:
+ * `--pairs N` (mass: of each client; 1000000 is the large form), `--operations N` (mix), `--clients N`,
+ * `--threads N`, `--processes N`, `--durability strict|relaxed` (mass), `--rounds N` (pair), `--kills N`,
+ * `--waiters N`, `--requests N`, `--cycles N` and `--tool-seconds N` (proxy).
  */
 import { parseArgs } from 'node:util';
 import { changedBuild } from '../crash/changed-build.ts';
@@ -13,63 +15,70 @@ import { type MassOptions, massRun } from './mass-run.ts';
 import { mixRun } from './mix-run.ts';
 import { MUTATIONS } from './mutations.ts';
 import { pairRun } from './pair-run.ts';
+import { type ProxyOptions, proxyRun } from './proxy-run.ts';
 
+/** Options that are numbers, and what they are without. */
+const SIZES = {
+  ...{ operations: 100_000, pairs: 50_000, clients: 64, processes: 4, threads: 2, rounds: 4000 },
+  ...{ kills: 3, waiters: 10_000, requests: 10_000, cycles: 4, 'tool-seconds': 4 },
+};
+type Size = keyof typeof SIZES;
+const sizeNames = Object.keys(SIZES) as Size[];
+const text = { type: 'string' } as const;
+const sizeOptions = Object.fromEntries(sizeNames.map((name) => [name, text]));
 const { values } = parseArgs({
   options: {
-    operations: { type: 'string', default: '100000' },
-    pairs: { type: 'string', default: '50000' },
-    threads: { type: 'string', default: '2' },
+    ...(sizeOptions as Record<Size, typeof text>),
+    seed: text,
+    only: text,
+    without: text,
     durability: { type: 'string', default: 'strict' },
-    clients: { type: 'string', default: '64' },
-    processes: { type: 'string', default: '4' },
-    rounds: { type: 'string', default: '4000' },
-    kills: { type: 'string', default: '3' },
-    waiters: { type: 'string', default: '10000' },
-    seed: { type: 'string' },
-    only: { type: 'string' },
-    without: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
+const size = (name: Size): number => Number(values[name] ?? SIZES[name]);
 const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
 const mutation = MUTATIONS[values.without ?? ''];
-const numbers = [values.operations, values.clients, values.processes, values.rounds, values.kills];
-const isRight = [seed, ...numbers.map(Number)].every((number) => Number.isInteger(number));
+const isRight = [seed, ...sizeNames.map(size)].every(Number.isInteger);
 if (!isRight || (values.without !== undefined && mutation === undefined)) {
+  const sizes = sizeNames.map((name) => `[--${name} N]`).join(' ');
   console.error(
-    `usage: npm run test:gate -- [--operations N] [--clients N] [--processes N] [--rounds N] [--kills N] [--waiters N] [--seed N] [--only NAME,…] [--without ${Object.keys(MUTATIONS).join('|')}] [--json]`,
+    `usage: npm run test:gate -- [--seed N] [--only NAME,…] ${sizes} [--durability strict|relaxed] [--without ${Object.keys(MUTATIONS).join('|')}] [--json]`,
   );
   process.exit(2);
 }
 
 const changed = mutation?.changes === undefined ? undefined : changedBuild(mutation.changes);
-const { plan, massPlan, hiddenLimits = false } = mutation ?? {};
+const { plan, massPlan, hiddenLimits = false, mixedShare = 0 } = mutation ?? {};
 const build = changed?.path;
-const kills = { kills: Number(values.kills), seed, build, ...(plan && { plan }) };
+const kills = { kills: size('kills'), seed, build, ...(plan && { plan }) };
 const mix = {
-  operations: Number(values.operations),
-  clients: Number(values.clients),
-  processes: Number(values.processes),
+  ...{ operations: size('operations'), clients: size('clients'), processes: size('processes') },
   ...{ seed, build, hiddenLimits, ...(plan && { plan }) },
 };
 const mass: MassOptions = {
-  pairs: Number(values.pairs),
-  clients: Number(values.clients),
-  threads: Number(values.threads),
+  ...{ pairs: size('pairs'), clients: size('clients'), threads: size('threads') },
   durability: values.durability === 'relaxed' ? 'relaxed' : 'strict',
   ...{ seed, build, hiddenLimits, showsProgress: true, ...(massPlan && { plan: massPlan }) },
 };
+const proxy: ProxyOptions = {
+  requests: size('requests'),
+  cycles: size('cycles'),
+  toolSeconds: size('tool-seconds'),
+  ...{ atOnce: 2000, seed, build, mixedShare, showsProgress: true },
+};
 const runs: Readonly<Record<string, () => Promise<{ readonly passed: boolean }>>> = {
   cells: cellsRun,
-  pair: () => pairRun({ rounds: Number(values.rounds), build }),
+  pair: () => pairRun({ rounds: size('rounds'), build }),
   fairness: () =>
     fairnessRun({
-      ...{ waiters: Number(values.waiters), probes: 40, slots: 10, serviceMs: 50, build },
+      ...{ waiters: size('waiters'), probes: 40, slots: 10, serviceMs: 50, build },
     }),
   strict: () => killRun({ ...kills, durability: 'strict' }),
   relaxed: () => killRun({ ...kills, durability: 'relaxed' }),
   mix: () => mixRun(mix),
   mass: () => massRun(mass),
+  proxy: () => proxyRun(proxy),
 };
 const names =
   mutation === undefined ? (values.only?.split(',') ?? Object.keys(runs)) : mutation.runs;

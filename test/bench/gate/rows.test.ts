@@ -6,7 +6,7 @@ import { formatRow, type Row } from '../../../bench/report.ts';
 
 async function rowsOf(filter: string, generators = 1): Promise<Row[]> {
   const rows: Row[] = [];
-  const pace = { rounds: 1, warmUpMs: 100, measureMs: 500, generators };
+  const pace = { rounds: 1, warmUpMs: 0, measureMs: 500, generators };
   for await (const row of measureGate({ quick: true, pace, filter })) rows.push(row);
   return rows;
 }
