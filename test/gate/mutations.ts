@@ -31,7 +31,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   /** Every limit is ten seats higher than the observer knows. */
   'told-limits': { runs: ['mix', 'mass'], hiddenLimits: true },
   /** Some answers of the upstream belong to another request. */
-  'own-bodies': { runs: ['proxy'], mixedShare: 0.001 },
+  'own-bodies': { runs: ['proxy'], mixedShare: 0.01 },
   /** Some requests that are over stay counted. */
   'count-down': {
     runs: ['proxy'],
@@ -39,14 +39,14 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
       { file: 'gate/callers.js', from: 'if (isIn)', to: 'if (isIn && Math.random() > 0.0005)' },
     ],
   },
-  /** A little of each request is kept. */
+  /** Something of each request is kept. */
   'flat-memory': {
     runs: ['proxy'],
     changes: [
       {
         file: 'gate/callers.js',
         from: 'let isIn = true;',
-        to: 'let isIn = true; (globalThis.kept ??= []).push(Buffer.alloc(2000));',
+        to: 'let isIn = true; (globalThis.kept ??= []).push(Buffer.alloc(20_000, 1));',
       },
     ],
   },

@@ -74,6 +74,8 @@ const IDLE_TIMEOUT_MS = 15_000;
 /** What asks is counted itself, at the REST interface. */
 const OWN_PERMITS = 1;
 const TOOL_TENANT = 'tool';
+/** A host on which thousands connect at once may need seconds for a connection. */
+const CONNECT = 'proxyListener.connectTimeoutMs=60000';
 
 export async function proxyRun(options: ProxyOptions): Promise<ProxyResult> {
   const upstream = child<UpstreamQuestions>('upstream.ts');
@@ -85,7 +87,7 @@ export async function proxyRun(options: ProxyOptions): Promise<ProxyResult> {
     return `{path="${path}",resource="${RESOURCE}",${by},timeoutMs=${ms},idleMs=${ms}}`;
   };
   const routes = [route(PATHS.stuck, STUCK_MS), route('/', PATIENT_MS)];
-  const settings = [`proxy=[${routes.join(',')}]`, `proxyListener.port=${port}`];
+  const settings = [`proxy=[${routes.join(',')}]`, `proxyListener.port=${port}`, CONNECT];
   const gate = new GateDaemon([...settings, 'proxyListener.trust=["127.0.0.1"]'], options.build);
   try {
     await gate.start();

@@ -4,7 +4,8 @@
  * takes something away (mutations.ts): then the exit code has to be 1. Without options some minutes; sizes:
  * `--pairs N` (mass: of each client; 1000000 is the large form), `--operations N` (mix), `--clients N`,
  * `--threads N`, `--processes N`, `--durability strict|relaxed` (mass), `--rounds N` (pair), `--kills N`,
- * `--waiters N`, `--requests N`, `--cycles N` and `--tool-seconds N` (proxy).
+ * `--waiters N`, `--requests N`, `--cycles N` and `--tool-seconds N` (proxy). `--build FOLDER`: another build than
+ * that of this tree.
  */
 import { parseArgs } from 'node:util';
 import { changedBuild } from '../crash/changed-build.ts';
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     seed: text,
     only: text,
     without: text,
+    build: text,
     durability: { type: 'string', default: 'strict' },
     json: { type: 'boolean', default: false },
   },
@@ -43,14 +45,14 @@ const isRight = [seed, ...sizeNames.map(size)].every(Number.isInteger);
 if (!isRight || (values.without !== undefined && mutation === undefined)) {
   const sizes = sizeNames.map((name) => `[--${name} N]`).join(' ');
   console.error(
-    `usage: npm run test:gate -- [--seed N] [--only NAME,…] ${sizes} [--durability strict|relaxed] [--without ${Object.keys(MUTATIONS).join('|')}] [--json]`,
+    `usage: npm run test:gate -- [--seed N] [--only NAME,…] ${sizes} [--durability strict|relaxed] [--build FOLDER] [--without ${Object.keys(MUTATIONS).join('|')}] [--json]`,
   );
   process.exit(2);
 }
 
 const changed = mutation?.changes === undefined ? undefined : changedBuild(mutation.changes);
 const { plan, massPlan, hiddenLimits = false, mixedShare = 0 } = mutation ?? {};
-const build = changed?.path;
+const build = changed?.path ?? values.build;
 const kills = { kills: size('kills'), seed, build, ...(plan && { plan }) };
 const mix = {
   ...{ operations: size('operations'), clients: size('clients'), processes: size('processes') },

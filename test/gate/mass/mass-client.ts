@@ -5,7 +5,8 @@
 import { WebSocketClient } from '../../../bench/load/web-socket-client.ts';
 import { decodeDaemonFrame } from '../../../src/protocol/daemon-frames.ts';
 import { KIND } from '../../../src/protocol/kinds.ts';
-import { below, type Random } from '../../crash/traffic.ts';
+import { below } from '../../crash/traffic.ts';
+import type { ClientParts, List, Waiter } from './client-parts.ts';
 import { HeldPermits } from './held-permits.ts';
 import { entryOf, FrameReader, FrameWriter, ID, ID_MASK } from './mass-frames.ts';
 import {
@@ -14,43 +15,11 @@ import {
   LEASE_MS,
   LIST_MAX,
   MARGIN_MS,
-  type MassPlan,
-  type MassTotals,
   randomKey,
   SEATS_MAX,
   SHORT_LEASE_MS,
 } from './mass-plan.ts';
-import { nowMs, type OnOver, type SharedCounts } from './shared-counts.ts';
-
-/** An acquire that is under way. */
-interface List {
-  readonly keys: Uint16Array;
-  readonly seats: Uint8Array;
-  count: number;
-  askedMs: number;
-  leaseMs: number;
-  stage: 'idle' | 'asked' | 'holding';
-  /** Given up before its answer. */
-  isAborted: boolean;
-}
-
-/** One that waits. */
-interface Waiter {
-  readonly key: number;
-  readonly seats: number;
-  readonly askedMs: number;
-  readonly leaseMs: number;
-  giveUpMs: number;
-}
-
-export interface ClientParts {
-  readonly plan: MassPlan;
-  readonly target: { readonly url: string; readonly token: string };
-  readonly random: Random;
-  readonly counts: SharedCounts;
-  readonly totals: MassTotals;
-  readonly fault: (text: string) => void;
-}
+import { nowMs, type OnOver } from './shared-counts.ts';
 
 const WAITERS_MAX = 200;
 const ABORT_MS_MAX = 30;

@@ -10,10 +10,10 @@ export interface ToolLoad {
   readonly seconds: number;
 }
 
-/** Undefined: the tool did not say. */
 export interface ToolSaid {
   readonly requests: number;
   readonly not2xx: number;
+  /** Of connections, cut answers among them. */
   readonly errors: number;
   readonly timeouts: number;
 }
@@ -36,13 +36,14 @@ async function byAutocannon({ url, header, connections, seconds }: ToolLoad): Pr
   const program = createRequire(import.meta.url).resolve('autocannon/autocannon.js');
   const shape = ['-c', `${connections}`, '-d', `${seconds}`, '-H', header.replace(': ', '=')];
   const said = await output(process.execPath, [program, ...shape, '--json', '--no-progress', url]);
-  const { requests, non2xx, errors, timeouts } = JSON.parse(said) as {
+  const { requests, non2xx, errors, timeouts, resets } = JSON.parse(said) as {
     readonly requests: { readonly total: number };
     readonly non2xx: number;
     readonly errors: number;
     readonly timeouts: number;
+    readonly resets: number;
   };
-  return { requests: requests.total, not2xx: non2xx, errors, timeouts };
+  return { requests: requests.total, not2xx: non2xx, errors: errors + resets, timeouts };
 }
 
 async function byWrk({ url, header, connections, seconds }: ToolLoad): Promise<ToolSaid> {
