@@ -206,6 +206,9 @@ export const LIMITS = {
   outboundDnsMs: 4_000,
   /** Bytes of an answer's head. Past it: the request fails as tooLarge. */
   outboundHeadBytes: 16 * KIB,
+  /** Digits of a body's length, and of a chunk's in hexadecimal, in an answer. Past them: it is no answer. */
+  outboundLengthDigits: 15,
+  outboundChunkDigits: 12,
   /** Bytes of a body that are dropped, and how long that may take. Past it: the connection ends, the answer counts. */
   outboundDropBytes: 64 * KIB,
   outboundDrainMs: 2_000,

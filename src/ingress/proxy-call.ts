@@ -4,8 +4,8 @@
  *
  * States: open → ended (answered, cut, or the client has gone). Past open nothing touches the
  * response any more. An answer's head waits for the first part of its body, and the first part of a
- * body of unknown length for the end of the turn: an answer that came at once leaves at once, in one
- * write and with its length.
+ * body of unknown length for the next one or `flush`: an answer that came at once leaves at once, in
+ * one write and with its length.
  */
 import type uWS from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
@@ -128,7 +128,6 @@ export class ProxyCall implements IncomingCall {
   head(status: number, headers: readonly string[], length: number | undefined): void {
     if (!this.#isOpen) return;
     this.#answer = { status, headers, length };
-    queueMicrotask(() => this.#flush());
   }
 
   write(chunk: Uint8Array): boolean {
@@ -136,10 +135,10 @@ export class ProxyCall implements IncomingCall {
     if (!this.#isOpen || answer === undefined) return true;
     if (answer.length !== undefined) return this.#writeMeasured(chunk, answer.length);
     if (!this.#isHeadWritten && this.#first === undefined) {
-      this.#first = chunk;
+      this.#first = Buffer.from(chunk);
       return true;
     }
-    this.#flush();
+    this.flush();
     return this.#writeChunk(chunk);
   }
 
@@ -160,8 +159,7 @@ export class ProxyCall implements IncomingCall {
     this.#response.close();
   }
 
-  /** At the end of the turn in which an answer began: what is there leaves. */
-  #flush(): void {
+  flush(): void {
     const answer = this.#answer;
     if (!this.#isOpen || answer === undefined || this.#isBodiless(answer)) return;
     if (this.#first !== undefined) {
@@ -205,7 +203,7 @@ export class ProxyCall implements IncomingCall {
       return true;
     }
     if (!hasRoom) {
-      this.#rest = chunk;
+      this.#rest = Buffer.from(chunk);
       this.#restOffset = offset;
       response.onWritable((written) => this.#writeRest(written, length));
     }

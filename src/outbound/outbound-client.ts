@@ -6,7 +6,7 @@
  * through the guard (guarded-connector.ts). Nothing is sent twice here: whoever sends again knows
  * from `sentMaybe` whether the peer may have the first one.
  */
-import type { Dispatcher } from 'undici';
+import { Client, type Dispatcher } from 'undici';
 import { LIMITS } from '../limits.ts';
 import { AddressGuard, type GuardOptions } from './address-guard.ts';
 import { guardedConnector } from './guarded-connector.ts';
@@ -56,7 +56,7 @@ export interface OutboundNumbers extends PoolNumbers {
 
 export class OutboundClient {
   readonly guard: AddressGuard;
-  readonly #pool: SocketPool;
+  readonly #pool: SocketPool<Client>;
   readonly #targets = new Map<string, Target>();
   #requests = 0;
   #failed = 0;
@@ -69,7 +69,7 @@ export class OutboundClient {
     const resolve = options.resolve ?? createResolver({ isNamed: (host) => guard.isNamed(host) });
     this.guard = guard;
     this.#pool = new SocketPool({
-      connect: guardedConnector({ guard, resolve, connectTimeoutMs, ca }),
+      open: opener(guardedConnector({ guard, resolve, connectTimeoutMs, ca })),
       ...(socketsMax === undefined ? {} : { socketsMax }),
       ...(socketsPerOriginMax === undefined ? {} : { socketsPerOriginMax }),
     });
@@ -118,6 +118,24 @@ export class OutboundClient {
   }
 }
 
+/** Makes clients of one connection and one request at a time. */
+function opener(connect: NonNullable<Client.Options['connect']>) {
+  return (origin: string, lost: () => void): Client => {
+    const client = new Client(origin, {
+      connect,
+      pipelining: 1,
+      // The request's own timer ends it.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: LIMITS.outboundIdleMs,
+      keepAliveMaxTimeout: LIMITS.outboundIdleMsMax,
+      maxHeaderSize: LIMITS.outboundHeadBytes,
+    });
+    client.on('disconnect', lost);
+    return client;
+  };
+}
+
 /** A URL that was checked. */
 interface Target {
   readonly origin: string;
@@ -126,7 +144,7 @@ interface Target {
 }
 
 interface CallOptions {
-  readonly pool: SocketPool;
+  readonly pool: SocketPool<Client>;
   readonly target: Target;
   readonly request: OutboundRequest;
   readonly resolve: (answer: OutboundAnswer) => void;
@@ -137,8 +155,8 @@ interface CallOptions {
  * One request: `waiting` for a slot, `connecting`, `sent`, `answered` (settled, the rest of the body
  * is being dropped), `done` (the slot is given back). A failure settles it and ends its socket.
  */
-class Call implements Waiter, Dispatcher.DispatchHandler {
-  readonly #pool: SocketPool;
+class Call implements Waiter<Client>, Dispatcher.DispatchHandler {
+  readonly #pool: SocketPool<Client>;
   readonly #target: Target;
   readonly #request: OutboundRequest;
   readonly #resolve: CallOptions['resolve'];
@@ -146,7 +164,7 @@ class Call implements Waiter, Dispatcher.DispatchHandler {
   readonly #startMs = performance.now();
   readonly #bytesMax: number;
   #timer: NodeJS.Timeout | undefined;
-  #slot: Slot | undefined;
+  #slot: Slot<Client> | undefined;
   #isSent = false;
   #isSettled = false;
   #status = 0;
@@ -169,7 +187,7 @@ class Call implements Waiter, Dispatcher.DispatchHandler {
     this.#pool.acquire(this.#target.origin, this);
   }
 
-  start(slot: Slot): void {
+  start(slot: Slot<Client>): void {
     this.#slot = slot;
     const { method, headers, body } = this.#request;
     const options = {

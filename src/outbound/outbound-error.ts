@@ -9,6 +9,7 @@
  * - `reset`: the connection broke before the answer was complete
  * - `timeout`: the time was over
  * - `tooLarge`: the head of the answer is larger than its limit
+ * - `badAnswer`: what came is no answer, or could be read in two ways
  */
 export type OutboundErrorKind =
   | 'badUrl'
@@ -18,7 +19,8 @@ export type OutboundErrorKind =
   | 'tls'
   | 'reset'
   | 'timeout'
-  | 'tooLarge';
+  | 'tooLarge'
+  | 'badAnswer';
 
 export interface AnswerHead {
   readonly status: number;
@@ -72,6 +74,7 @@ function kindOf(code: string, sentMaybe: boolean): OutboundErrorKind {
   if (code === 'ETIMEDOUT' || code.endsWith('_TIMEOUT')) return 'timeout';
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW') return 'tooLarge';
   if (code === 'UND_ERR_INVALID_ARG') return 'badUrl';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'dns';
   if (isTls(code)) return 'tls';
   // What is no answer of HTTP at all ends like a connection that broke: nothing usable came.
   return RESET.has(code) || sentMaybe ? 'reset' : 'refused';

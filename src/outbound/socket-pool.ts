@@ -1,42 +1,47 @@
 /**
  * The sockets of outgoing requests: for each origin as many as its requests need, bounded for an
- * origin and in all. One slot is one undici client with at most one socket and one request.
+ * origin and in all. One slot is one client with at most one socket and one request; what a client is
+ * says who makes the pool.
  *
  * A slot is `taken` (a request has it), `idle` (kept for its origin's next one) or gone. Who gets no
  * slot waits in the line of its origin. When all sockets are used up, an origin that waits takes the
  * socket that was idle longest, else the next that is given back: origins in turn, so that no
  * origin with many requests keeps the others out.
  */
-import { Client } from 'undici';
 import { LIMITS } from '../limits.ts';
 import { OutboundError } from './outbound-error.ts';
 
 /** One request in need of a slot. */
-export interface Waiter {
+export interface Waiter<C> {
   /** Takes the slot; gives it back with `release`. */
-  start(slot: Slot): void;
+  start(slot: Slot<C>): void;
   /** There will be none. */
   fail(error: OutboundError): void;
 }
 
-export interface Slot {
-  readonly client: Client;
-  readonly origin: Origin;
-  /** Requests that its connection has carried: 0 right after connecting. */
-  carried: number;
+export interface Slot<C> {
+  readonly client: C;
+  readonly origin: Origin<C>;
 }
 
-interface Origin {
+interface Origin<C> {
   readonly name: string;
   /** Slots, taken or idle. */
   slots: number;
   /** The one used last comes first: so the others can end. */
-  readonly idle: Slot[];
-  readonly waiting: Set<Waiter>;
+  readonly idle: Slot<C>[];
+  readonly waiting: Set<Waiter<C>>;
 }
 
-export interface SocketPoolOptions {
-  readonly connect: NonNullable<Client.Options['connect']>;
+/** What makes the connection of a slot. */
+export interface PooledClient {
+  /** Ends the connection; a request under way fails, with the error if one is given. */
+  destroy(error?: Error): unknown;
+}
+
+export interface SocketPoolOptions<C> {
+  /** `lost` has to be called when the connection ended: it matters where the slot is idle. */
+  readonly open: (origin: string, lost: () => void) => C;
   readonly socketsMax?: number;
   readonly socketsPerOriginMax?: number;
 }
@@ -48,21 +53,21 @@ export interface PoolNumbers {
   readonly waiting: number;
 }
 
-export class SocketPool {
-  readonly #connect: NonNullable<Client.Options['connect']>;
+export class SocketPool<C extends PooledClient> {
+  readonly #open: SocketPoolOptions<C>['open'];
   readonly #socketsMax: number;
   readonly #perOriginMax: number;
-  readonly #origins = new Map<string, Origin>();
+  readonly #origins = new Map<string, Origin<C>>();
   /** Idle slots of all origins, the longest idle first. */
-  readonly #idle = new Set<Slot>();
+  readonly #idle = new Set<Slot<C>>();
   /** Origins that could have one more slot if there were sockets, in order of their turn. */
-  readonly #starving = new Set<Origin>();
-  readonly #taken = new Set<Slot>();
+  readonly #starving = new Set<Origin<C>>();
+  readonly #taken = new Set<Slot<C>>();
   #waiting = 0;
   #closed = false;
 
-  constructor({ connect, socketsMax, socketsPerOriginMax }: SocketPoolOptions) {
-    this.#connect = connect;
+  constructor({ open, socketsMax, socketsPerOriginMax }: SocketPoolOptions<C>) {
+    this.#open = open;
     this.#socketsMax = socketsMax ?? LIMITS.outboundSockets;
     this.#perOriginMax = socketsPerOriginMax ?? LIMITS.outboundSocketsPerOrigin;
   }
@@ -77,7 +82,7 @@ export class SocketPool {
   }
 
   /** Starts the waiter with a slot, at once or when there is one. */
-  acquire(name: string, waiter: Waiter): void {
+  acquire(name: string, waiter: Waiter<C>): void {
     if (this.#closed) {
       waiter.fail(new OutboundError('reset', 'Outgoing requests have ended.'));
       return;
@@ -103,7 +108,7 @@ export class SocketPool {
   }
 
   /** Takes a waiter out of the line. */
-  cancel(name: string, waiter: Waiter): void {
+  cancel(name: string, waiter: Waiter<C>): void {
     const origin = this.#origins.get(name);
     if (origin === undefined || !origin.waiting.delete(waiter)) return;
     this.#waiting -= 1;
@@ -112,7 +117,7 @@ export class SocketPool {
   }
 
   /** Gives a slot back; `reusable` false ends its socket. */
-  release(slot: Slot, reusable: boolean): void {
+  release(slot: Slot<C>, reusable: boolean): void {
     if (!this.#taken.delete(slot)) return;
     const { origin } = slot;
     const [next] = this.#starving;
@@ -147,7 +152,7 @@ export class SocketPool {
   }
 
   /** An idle slot of the origin or a new one; undefined at the bounds. */
-  #slotFor(origin: Origin): Slot | undefined {
+  #slotFor(origin: Origin<C>): Slot<C> | undefined {
     const idle = origin.idle.pop();
     if (idle !== undefined) {
       this.#idle.delete(idle);
@@ -158,32 +163,18 @@ export class SocketPool {
     if (this.#taken.size + this.#idle.size >= this.#socketsMax && !this.#endIdlest()) {
       return undefined;
     }
-    return this.#open(origin);
+    return this.#newSlot(origin);
   }
 
-  #open(origin: Origin): Slot {
-    const client = new Client(origin.name, {
-      connect: this.#connect,
-      pipelining: 1,
-      // The request's own timers end it.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: LIMITS.outboundIdleMs,
-      keepAliveMaxTimeout: LIMITS.outboundIdleMsMax,
-      maxHeaderSize: LIMITS.outboundHeadBytes,
-    });
-    const slot: Slot = { client, origin, carried: 0 };
-    client.on('connect', () => {
-      slot.carried = 0;
-    });
+  #newSlot(origin: Origin<C>): Slot<C> {
     // The peer ended an idle connection, or it was idle for long.
-    client.on('disconnect', () => {
-      if (this.#idle.delete(slot)) {
-        origin.idle.splice(origin.idle.indexOf(slot), 1);
-        this.#end(slot);
-        this.#serve(origin);
-      }
-    });
+    const lost = (): void => {
+      if (!this.#idle.delete(slot)) return;
+      origin.idle.splice(origin.idle.indexOf(slot), 1);
+      this.#end(slot);
+      this.#serve(origin);
+    };
+    const slot: Slot<C> = { client: this.#open(origin.name, lost), origin };
     origin.slots += 1;
     this.#taken.add(slot);
     return slot;
@@ -199,14 +190,14 @@ export class SocketPool {
   }
 
   /** For a slot that is neither taken nor idle any more. */
-  #end(slot: Slot): void {
+  #end(slot: Slot<C>): void {
     slot.origin.slots -= 1;
     void slot.client.destroy();
     this.#forgetIfUnused(slot.origin);
   }
 
   /** After a socket ended: the next starving origin, or the one that may now open another. */
-  #serve(origin: Origin): void {
+  #serve(origin: Origin<C>): void {
     if (this.#closed) return;
     if (origin.waiting.size > 0 && origin.slots < this.#perOriginMax) this.#starving.add(origin);
     const [next] = this.#starving;
@@ -215,7 +206,7 @@ export class SocketPool {
     if (slot !== undefined) this.#startNext(next, slot);
   }
 
-  #startNext(origin: Origin, slot: Slot): void {
+  #startNext(origin: Origin<C>, slot: Slot<C>): void {
     const [waiter] = origin.waiting;
     if (waiter === undefined) throw new Error('an origin without waiters was given a slot');
     origin.waiting.delete(waiter);
@@ -226,7 +217,7 @@ export class SocketPool {
     waiter.start(slot);
   }
 
-  #forgetIfUnused(origin: Origin): void {
+  #forgetIfUnused(origin: Origin<C>): void {
     if (origin.slots > 0 || origin.waiting.size > 0) return;
     this.#origins.delete(origin.name);
   }

@@ -2,7 +2,7 @@
 import type { Deadlines } from './deadlines.ts';
 import type { Forward } from './forward.ts';
 import type { Peer } from './forwarded.ts';
-import { requestHeaders } from './header-rules.ts';
+import { requestLines } from './header-rules.ts';
 import type { BackendRequest, Backends, Gate, IncomingCall } from './ports.ts';
 import type { ProxyCounts } from './proxy-counts.ts';
 import type { RequestHead } from './request-head.ts';
@@ -42,16 +42,16 @@ export function backendRequest(
     origin: backend.origin,
     method: call.method,
     target: targetOf(route, backend, call),
-    headers: requestHeaders({
+    host: preserveHost ? head.host : undefined,
+    lines: requestLines({
       call,
       head,
       peer,
       requestId,
-      preserveHost,
       tenantHeader: tenantFrom.kind === 'header' ? tenantFrom.name : undefined,
-      streamLength: body === 'stream' ? head.contentLength : undefined,
     }),
     body,
+    length: head.contentLength,
     idempotent: IDEMPOTENT.has(call.method),
   };
 }

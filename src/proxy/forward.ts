@@ -14,7 +14,7 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { Timed } from './deadlines.ts';
 import { backendRequest, type ForwardRequest, type ForwardShared } from './forward-parts.ts';
-import { answerHead, countHeaders } from './header-rules.ts';
+import { answerHeaders, countHeaders } from './header-rules.ts';
 import { HeldBody } from './held-body.ts';
 import type {
   BackendExchange,
@@ -26,7 +26,7 @@ import type {
   Passed,
   Waiting,
 } from './ports.ts';
-import { countFailure, type Ending, type ResourceCounts } from './proxy-counts.ts';
+import { countFailure, type Ending, endingOf, type ResourceCounts } from './proxy-counts.ts';
 import {
   bodyTooLarge,
   goingAway,
@@ -147,21 +147,16 @@ export class Forward implements CallListener, BackendHandler, Timed {
 
   // The backend's side.
 
-  head(status: number, headers: readonly string[]): void {
+  head(status: number, headers: readonly string[], length: number | undefined): void {
     if (this.#state !== 'sent') return;
-    const answer = answerHead(headers);
-    if (answer === undefined) {
-      this.#exchange?.abort();
-      this.#failed({ kind: 'reset', sentMaybe: true });
-      return;
-    }
+    const passed = answerHeaders(headers);
     this.#state = 'answering';
     this.#status = status;
     this.#setDue(this.#request.route.idleMs);
     const { call, requestId } = this.#request;
-    answer.headers.push('x-request-id', requestId);
-    countHeaders(answer.headers, this.#passed as Counts, this.#waited);
-    call.head(status, answer.headers, answer.length);
+    passed.push('x-request-id', requestId);
+    countHeaders(passed, this.#passed as Counts, this.#waited);
+    call.head(status, passed, length);
   }
 
   data(chunk: Uint8Array): boolean {
@@ -173,11 +168,14 @@ export class Forward implements CallListener, BackendHandler, Timed {
     return hasRoom;
   }
 
+  paused(): void {
+    if (this.#state === 'answering') this.#request.call.flush();
+  }
+
   end(): void {
     if (this.#state !== 'answering') return;
     this.#request.call.end();
-    const ending = `${Math.floor(this.#status / 100)}xx` as Ending;
-    this.#end(ending, this.#status < 500);
+    this.#end(endingOf(this.#status), this.#status < 500);
   }
 
   failed(failure: BackendFailure): void {
@@ -374,7 +372,7 @@ export class Forward implements CallListener, BackendHandler, Timed {
     const counted = this.#passed ?? this.#waiting;
     const lines = counted === undefined ? [] : countHeaders([], counted, this.#waited);
     call.answer(refusal(error, requestId, lines), close);
-    this.#end(`${Math.floor(error.status / 100)}xx` as Ending, ok);
+    this.#end(endingOf(error.status), ok);
   }
 
   #end(ending: Ending, ok: boolean | undefined): void {

@@ -17,6 +17,8 @@ export interface SaidByFront {
 export interface Peer {
   /** In its usual form; one of IPv4 also where the socket is of IPv6. */
   readonly address: string;
+  /** The same as `Forwarded` writes it. */
+  readonly node: string;
   readonly isTrusted: boolean;
 }
 
@@ -36,7 +38,7 @@ export class Fronts {
     const address = usualForm(text);
     const family = isIPv6(address) ? 'ipv6' : 'ipv4';
     const isTrusted = isIP(address) !== 0 && this.#list.check(address, family);
-    peer = { address, isTrusted };
+    peer = { address, node: nodeOf(address), isTrusted };
     if (this.#peers.size >= LIMITS.proxyAddresses) this.#peers.clear();
     this.#peers.set(text, peer);
     return peer;
@@ -74,25 +76,26 @@ export interface Hop {
   /** As the client named it. */
   readonly host: string;
   readonly isSecure: boolean;
-  /** Undefined where the peer is not trusted. */
+  /** Undefined: nothing, or nothing that is believed. */
   readonly said: SaidByFront | undefined;
 }
 
-/** Adds the four headers to a list of name, value, name, value … */
-export function addForwarded(headers: string[], { peer, host, isSecure, said }: Hop): void {
+/** The four headers, as lines with their ends. */
+export function forwardedLines({ peer, host, isSecure, said }: Hop): string {
   const proto = isSecure ? 'https' : 'http';
-  const own = `for=${nodeOf(peer.address)};host=${quoted(host)};proto=${proto}`;
-  const before = said?.forwarded ?? listOf(said?.for);
-  headers.push(
-    'forwarded',
+  const own = `for=${peer.node};host=${quoted(host)};proto=${proto}`;
+  if (said === undefined) return linesOf(own, peer.address, host, proto);
+  const before = said.forwarded ?? listOf(said.for);
+  return linesOf(
     before === undefined ? own : `${before}, ${own}`,
-    'x-forwarded-for',
-    said?.for === undefined ? peer.address : `${said.for}, ${peer.address}`,
-    'x-forwarded-host',
-    said?.host ?? host,
-    'x-forwarded-proto',
-    said?.proto ?? proto,
+    said.for === undefined ? peer.address : `${said.for}, ${peer.address}`,
+    said.host ?? host,
+    said.proto ?? proto,
   );
+}
+
+function linesOf(forwarded: string, address: string, host: string, proto: string): string {
+  return `forwarded: ${forwarded}\r\nx-forwarded-for: ${address}\r\nx-forwarded-host: ${host}\r\nx-forwarded-proto: ${proto}\r\n`;
 }
 
 /** The older list in the newer form (RFC 7239, 7.4); what is no address is `unknown`. */

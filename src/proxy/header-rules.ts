@@ -3,7 +3,7 @@
  * those that `Connection` names; what the proxy says itself is not taken from others. Pure.
  */
 import { LIMITS } from '../limits.ts';
-import { addForwarded, type Peer, type SaidByFront } from './forwarded.ts';
+import { forwardedLines, type Peer, type SaidByFront } from './forwarded.ts';
 import type { Counts, IncomingCall } from './ports.ts';
 import { type RequestHead, tokensOf } from './request-head.ts';
 
@@ -59,27 +59,16 @@ export interface PassedOn {
   readonly head: RequestHead;
   readonly peer: Peer;
   readonly requestId: string;
-  readonly preserveHost: boolean;
   /** The header in which a front names the tenant. */
   readonly tenantHeader: string | undefined;
-  /** A body whose length is known and that streams. */
-  readonly streamLength: number | undefined;
 }
 
-/** The headers that the backend gets: name, value, name, value … */
-export function requestHeaders({
-  call,
-  head,
-  peer,
-  requestId,
-  preserveHost,
-  tenantHeader,
-  streamLength,
-}: PassedOn): string[] {
+/** The headers that the backend gets, as lines with their ends; without host and framing. */
+export function requestLines({ call, head, peer, requestId, tenantHeader }: PassedOn): string {
   const { headers } = call;
-  const passed: string[] = [];
+  let lines = '';
   const hasPerConnection = head.perConnection.size > 0;
-  const said: Record<string, string> = {};
+  let said: Record<string, string> | undefined;
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index] as string;
     const value = headers[index + 1] as string;
@@ -89,22 +78,20 @@ export function requestHeaders({
     if (kind === 'underscore' && name.replaceAll('_', '-') === tenantHeader) continue;
     if (kind === 'front') {
       if (!peer.isTrusted) continue;
+      said ??= {};
       const saidBefore = said[name];
       said[name] = saidBefore === undefined ? value : `${saidBefore}, ${value}`;
       if (SAID_AGAIN.has(name)) continue;
     }
-    passed.push(name, value);
+    lines += `${name}: ${value}\r\n`;
   }
-  if (preserveHost) passed.push('host', head.host);
-  if (streamLength !== undefined) passed.push('content-length', `${streamLength}`);
-  addForwarded(passed, {
+  const forwarded = forwardedLines({
     peer,
     host: head.host,
     isSecure: call.isSecure,
-    said: peer.isTrusted ? saidOf(said) : undefined,
+    said: said === undefined ? undefined : saidOf(said),
   });
-  passed.push('x-request-id', requestId, 'via', VIA);
-  return passed;
+  return `${lines}${forwarded}x-request-id: ${requestId}\r\nvia: ${VIA}\r\n`;
 }
 
 /** These four the proxy writes itself, from what the front said. */
@@ -124,35 +111,35 @@ function saidOf(said: Readonly<Record<string, string>>): SaidByFront {
   };
 }
 
-export interface AnswerHead {
-  readonly headers: string[];
-  /** Bytes of the body; undefined where the backend did not say. */
-  readonly length: number | undefined;
+/** Which headers of answers pass: those seen before, bounded, because backends choose them. */
+const answerKinds = new Map<string, 'pass' | 'own' | 'connection'>();
+
+function answerKindOf(name: string): 'pass' | 'own' | 'connection' {
+  let kind = answerKinds.get(name);
+  if (kind !== undefined) return kind;
+  const lower = name.toLowerCase();
+  if (lower === 'connection') kind = 'connection';
+  else kind = OF_CONNECTION.has(lower) || OWN_IN_ANSWER.has(lower) ? 'own' : 'pass';
+  if (answerKinds.size >= LIMITS.proxyHeaderNames) answerKinds.clear();
+  answerKinds.set(name, kind);
+  return kind;
 }
 
-/** The headers that the client gets, before those of the proxy. Undefined: the head is none. */
-export function answerHead(headers: readonly string[]): AnswerHead | undefined {
-  let length: number | undefined;
+/** The headers that the client gets, before those of the proxy. */
+export function answerHeaders(headers: readonly string[]): string[] {
   let connection: string | undefined;
   const passed: string[] = [];
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index] as string;
     const value = headers[index + 1] as string;
-    if (CONTROL.test(value)) return undefined;
-    const lower = name.toLowerCase();
-    if (lower === 'content-length') {
-      if (!/^\d{1,15}$/.test(value)) return undefined;
-      length = Number(value);
-    } else if (lower === 'connection') {
+    const kind = answerKindOf(name);
+    if (kind === 'pass') passed.push(name, value);
+    else if (kind === 'connection') {
       connection = connection === undefined ? value : `${connection},${value}`;
-    } else if (!OF_CONNECTION.has(lower) && !OWN_IN_ANSWER.has(lower)) {
-      passed.push(name, value);
     }
   }
-  return { headers: connection === undefined ? passed : without(passed, connection), length };
+  return connection === undefined ? passed : without(passed, connection);
 }
-
-const CONTROL = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Without the headers that `Connection` names. */
 function without(headers: string[], connection: string): string[] {

@@ -85,8 +85,10 @@ export interface IncomingCall {
   answer(reply: WholeReply, close: boolean): void;
   /** Begins an answer; `length` of its body in bytes, undefined where it is not known. */
   head(status: number, headers: readonly string[], length: number | undefined): void;
-  /** The bytes are kept until they are sent. False: wait for `room`. */
+  /** The bytes are valid during the call. False: wait for `drained`. */
   write(chunk: Uint8Array): boolean;
+  /** What waits for more to leave with it leaves. */
+  flush(): void;
   end(): void;
   /** Closes the connection: what was begun will not be complete. */
   cut(): void;
@@ -108,16 +110,23 @@ export interface BackendRequest {
   readonly origin: string;
   readonly method: string;
   readonly target: string;
-  /** Name, value, name, value … */
-  readonly headers: string[];
+  /** The header `host`; undefined: the backend's own. */
+  readonly host: string | undefined;
+  /** Lines `name: value` with their line ends, in latin1; none of them about the connection or the body. */
+  readonly lines: string;
   readonly body: Uint8Array | 'stream' | undefined;
+  /** Bytes of a body that streams; undefined: it goes in chunks. */
+  readonly length: number | undefined;
   readonly idempotent: boolean;
 }
 
 export interface BackendHandler {
-  head(status: number, headers: readonly string[]): void;
-  /** False: no more before `resume`. */
+  /** `length` of the body as the backend says it; undefined where it does not. */
+  head(status: number, headers: readonly string[], length: number | undefined): void;
+  /** The bytes are valid during the call. False: no more before `resume`. */
   data(chunk: Uint8Array): boolean;
+  /** Nothing more came for now. */
+  paused(): void;
   end(): void;
   /** Nothing comes after it. */
   failed(failure: BackendFailure): void;

@@ -3,6 +3,11 @@
 export const ENDINGS = ['1xx', '2xx', '3xx', '4xx', '5xx', 'impeded', 'aborted'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
+/** Of a status from 100 to 599. */
+export function endingOf(status: number): Ending {
+  return ENDINGS[Math.floor(status / 100) - 1] as Ending;
+}
+
 export interface ResourceCounts {
   /** By class of status; `impeded`: the gate said no; `aborted`: the client or a time-out ended it before its end. */
   readonly requests: Record<Ending, number>;

@@ -285,6 +285,7 @@ t.test('answers without a body, and bodies of every framing', async (t) => {
     '/empty': 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
     '/chunked':
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n',
+    '/pieces': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n',
     '/close': 'HTTP/1.1 200 OK\r\n\r\nabc',
     '/early':
       'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc',
@@ -293,6 +294,7 @@ t.test('answers without a body, and bodies of every framing', async (t) => {
   const backend = await rawBackend(t, (socket, { target }) => {
     socket.write(answers[target] as string);
     if (target === '/close') socket.end();
+    if (target === '/pieces') setTimeout(() => socket.write('1\r\nc\r\n0\r\n\r\n'), 20);
   });
   const { port, bearer, gate } = await proxyWorld(t, { routes: [{ backends: [backend.url] }] });
   const authorization = await bearer();
@@ -315,6 +317,11 @@ t.test('answers without a body, and bodies of every framing', async (t) => {
   t.equal(await ask('GET', '/empty'), 'http/1.1 200 ok content-length: 0 ');
   t.equal(
     await ask('GET', '/chunked'),
+    'http/1.1 200 ok content-length: 3 abc',
+    'what came at once leaves at once',
+  );
+  t.equal(
+    await ask('GET', '/pieces'),
     'http/1.1 200 ok transfer-encoding: chunked 2\r\nab\r\n1\r\nc\r\n0|',
   );
   t.match(await ask('GET', '/close'), /^http\/1.1 200 ok [\s\S]*abc/);
@@ -322,7 +329,7 @@ t.test('answers without a body, and bodies of every framing', async (t) => {
   t.equal(await ask('GET', '/404'), 'http/1.1 404 not found content-length: 3 abc');
   t.equal(await ask('HEAD', '/204'), 'http/1.1 204 no content ');
   t.notOk(client.isClosed);
-  t.strictSame([gate.left.length, gate.faults], [9, []]);
+  t.strictSame([gate.left.length, gate.faults], [10, []]);
 });
 
 t.test('bodies: bounds, Expect, and one answer before the body is there', async (t) => {
