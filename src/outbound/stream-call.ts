@@ -50,17 +50,15 @@ export class StreamCall implements Waiter<Link>, Exchange, LinkUser {
   write(chunk: Uint8Array): boolean {
     const upload = this.#upload;
     if (this.#isDone || upload === undefined) return true;
-    if (!upload.add(chunk)) {
-      this.#fail(new OutboundError('badUrl', 'A body is longer than it was said to be.'));
-      return true;
-    }
-    return upload.hasRoom;
+    if (upload.add(chunk)) return upload.hasRoom;
+    this.#fail(this.#wrongLength('longer'));
+    return true;
   }
 
   finish(): void {
     if (this.#isDone || this.#upload === undefined) return;
     if (!this.#upload.finish()) {
-      this.#fail(new OutboundError('badUrl', 'A body is shorter than it was said to be.'));
+      this.#fail(this.#wrongLength('shorter'));
     }
   }
 
@@ -165,6 +163,11 @@ export class StreamCall implements Waiter<Link>, Exchange, LinkUser {
     if (!idempotent || body !== undefined || this.#isRepeated || !this.#isReused) return false;
     if (link.parser.hasBegun || link.isDestroyed) return false;
     return outboundErrorOf(error, true).kind === 'reset';
+  }
+
+  #wrongLength(how: string): OutboundError {
+    const message = `The body of a request is ${how} than it was said to be.`;
+    return new OutboundError('badUrl', message, { sentMaybe: this.#isSent });
   }
 
   #fail(error: OutboundError): void {
