@@ -1,10 +1,16 @@
 /** A closed loop of requests by a generator that others know: wrk, or autocannon where it is not installed. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 export interface ClosedLoop {
   readonly url: string;
+  readonly method: 'GET' | 'POST';
+  /** Bytes of a request's body. */
+  readonly sentBytes: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly connections: number;
   readonly ms: number;
@@ -25,18 +31,37 @@ export function httpGenerator(): HttpGenerator {
 
 /** @throws Error when a request failed or was not answered with 2xx */
 export async function closedLoop(by: HttpGenerator, loop: ClosedLoop): Promise<ClosedLoopResult> {
-  const { url, connections } = loop;
-  const seconds = String(Math.max(1, Math.round(loop.ms / 1000)));
-  const headers = Object.entries(loop.headers).map(([name, value]) => `${name}: ${value}`);
-  if (by === 'wrk') {
-    const fields = headers.flatMap((header) => ['-H', header]);
-    const shape = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--timeout', '10s'];
-    return parseWrk(await output('wrk', [...shape, '--latency', ...fields, url]));
+  return by === 'wrk' ? await byWrk(loop) : await byAutocannon(loop);
+}
+
+const secondsOf = ({ ms }: ClosedLoop): string => String(Math.max(1, Math.round(ms / 1000)));
+
+const fieldsOf = ({ headers }: ClosedLoop): string[] =>
+  Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+
+async function byWrk(loop: ClosedLoop): Promise<ClosedLoopResult> {
+  const { url, method, sentBytes, connections } = loop;
+  const shape = ['-t', '1', '-c', String(connections), '-d', `${secondsOf(loop)}s`];
+  const whole = [...shape, '--timeout', '10s', '--latency', ...fieldsOf(loop)];
+  if (method === 'GET') return parseWrk(await output('wrk', [...whole, url]));
+  // It takes a method and a body from a script only.
+  const directory = mkdtempSync(join(tmpdir(), 'fairlead-wrk-'));
+  const script = join(directory, 'request.lua');
+  writeFileSync(script, `wrk.method = "${method}"\nwrk.body = string.rep("x", ${sentBytes})\n`);
+  try {
+    return parseWrk(await output('wrk', [...whole, '-s', script, url]));
+  } finally {
+    rmSync(directory, { recursive: true });
   }
-  const fields = headers.flatMap((header) => ['-H', header]);
+}
+
+async function byAutocannon(loop: ClosedLoop): Promise<ClosedLoopResult> {
+  const { url, method, sentBytes, connections } = loop;
   const program = createRequire(import.meta.url).resolve('autocannon/autocannon.js');
-  const shape = ['-c', String(connections), '-d', seconds, '--json', '--no-progress'];
-  return parseAutocannon(await output(process.execPath, [program, ...shape, ...fields, url]));
+  const shape = ['-c', String(connections), '-d', secondsOf(loop), '--json', '--no-progress'];
+  const body = method === 'GET' ? [] : ['-m', method, '-b', 'x'.repeat(sentBytes)];
+  const whole = [program, ...shape, ...body, ...fieldsOf(loop), url];
+  return parseAutocannon(await output(process.execPath, whole));
 }
 
 export function parseWrk(text: string): ClosedLoopResult {

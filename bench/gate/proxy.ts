@@ -1,5 +1,5 @@
 /**
- * `gate/proxy`: requests a second through the daemon's proxy, beside @fastify/http-proxy before the same backend,
+ * `gate/proxy…`: requests a second through the daemon's proxy, beside @fastify/http-proxy before the same backend,
  * and what the proxy adds to the latency of a request at half of its load.
  */
 import { readFileSync } from 'node:fs';
@@ -21,15 +21,19 @@ import {
 import type { BackendQuestions } from './load/backend.ts';
 import type { FastifyProxyQuestions } from './load/fastify-proxy.ts';
 import type { HttpLoadQuestions } from './load/http-main.ts';
+import { type ProxyShape, requestOf, tenantSettings, urlOf } from './proxy-shapes.ts';
 import type { GatePace } from './sides.ts';
 
 const RESOURCE = 'proxy.bench';
-const TENANT = 'bench';
-const TENANT_HEADER = 'x-bench-tenant';
-const PATH = '/bench';
 const BODY_BYTES = 512;
 const CONNECTIONS = 64;
 const HALF_LOAD = 0.5;
+/** Requests to the backend alone beside those through the proxy, of whose rate this is a part. */
+const DIRECT_PART = 0.25;
+const DIRECT_CONNECTIONS = 16;
+/** So many requests before a round counts: before them code is not compiled yet. */
+const WARM_UP_REQUESTS = 10_000;
+const WARM_UP_ROUNDS_MAX = 15;
 const POLL_MS = 10;
 const IDLE_TIMEOUT_MS = 5_000;
 
@@ -48,10 +52,11 @@ export interface ProxySide {
 
 export interface ProxyResult {
   readonly scope: 'gate';
-  readonly name: 'gate/proxy';
+  readonly name: ProxyShape['name'];
   readonly kind: 'proxy';
   readonly generator: HttpGenerator;
   readonly connections: number;
+  readonly sentBytes: number;
   readonly bodyBytes: number;
   readonly daemon: ProxySide;
   readonly fastify: ProxySide;
@@ -59,7 +64,7 @@ export interface ProxyResult {
   readonly ratio: number;
   /** The backend alone, as the generator sees it. */
   readonly directPerSec: number;
-  /** Open loop at half of the daemon's rate. */
+  /** Open loop at half of the daemon's rate; beside it one to the backend alone, at the same time. */
   readonly halfLoadPerSec: number;
   readonly halfLoadP50Ms: number;
   readonly halfLoadP99Ms: number;
@@ -80,28 +85,37 @@ interface Round extends ClosedLoopResult {
   readonly times: ProcessTimes;
 }
 
-export async function measureProxy(pace: GatePace): Promise<ProxyResult> {
+/** What all rounds of a row share. */
+interface Run {
+  readonly by: HttpGenerator;
+  readonly shape: ProxyShape;
+  readonly pace: GatePace;
+  readonly backend: Child<BackendQuestions>;
+}
+
+export async function measureProxy(shape: ProxyShape, pace: GatePace): Promise<ProxyResult> {
   const loadBefore = Number((loadavg()[0] ?? 0).toFixed(2));
   return await withBackend(async (backend, direct) => {
     const other = child<FastifyProxyQuestions>('fastify-proxy.ts');
     const load = child<HttpLoadQuestions>('http-main.ts');
     try {
-      return await withProxy(direct.port, [], async (daemon, proxy) => {
+      return await withProxy(shape, direct.port, [], async (daemon, proxy) => {
         const port = await other.ask('listen', `http://127.0.0.1:${direct.port}`);
         const targets = { daemon: proxy, fastify: { port, pid: other.pid }, direct };
         const by = httpGenerator();
-        const rounds = await inTurn(by, targets, pace, backend);
+        const rounds = await inTurn(targets, { by, shape, pace, backend });
         const ours = proxySide(rounds.daemon);
         const fastify = proxySide(rounds.fastify);
         const halfLoadPerSec = Math.max(1, Math.round(ours.requestsPerSec * HALF_LOAD));
-        const half = await halfLoad(load, targets, halfLoadPerSec, pace);
+        const half = await halfLoad(load, targets, { shape, pace, ratePerSec: halfLoadPerSec });
         await untilIdle(daemon);
         return {
           scope: 'gate',
-          name: 'gate/proxy',
+          name: shape.name,
           kind: 'proxy',
           generator: by,
           connections: CONNECTIONS,
+          sentBytes: shape.sentBytes,
           bodyBytes: BODY_BYTES,
           daemon: ours,
           fastify,
@@ -122,13 +136,17 @@ export async function measureProxy(pace: GatePace): Promise<ProxyResult> {
 }
 
 /** Requests a second through the proxy alone, while it is looked at. */
-export async function observeProxy(pace: GatePace, observer: Observer): Promise<number> {
+export async function observeProxy(
+  shape: ProxyShape,
+  pace: GatePace,
+  observer: Observer,
+): Promise<number> {
   return await withBackend((backend, direct) =>
-    withProxy(direct.port, observer.nodeArgs, async (daemon, proxy) => {
-      const by = httpGenerator();
-      await oneRound(by, proxy, pace.warmUpMs, backend);
+    withProxy(shape, direct.port, observer.nodeArgs, async (daemon, proxy) => {
+      const run = { by: httpGenerator(), shape, pace, backend };
+      await oneRound(proxy, pace.warmUpMs, run);
       const stop = await observer.start(daemon);
-      const round = await oneRound(by, proxy, pace.measureMs, backend);
+      const round = await oneRound(proxy, pace.measureMs, run);
       await stop();
       return Math.round(round.requests / round.seconds);
     }),
@@ -136,43 +154,45 @@ export async function observeProxy(pace: GatePace, observer: Observer): Promise<
 }
 
 async function inTurn<N extends string>(
-  by: HttpGenerator,
   targets: Readonly<Record<N, Target>>,
-  pace: GatePace,
-  backend: Child<BackendQuestions>,
+  run: Run,
 ): Promise<Record<N, Round[]>> {
+  const { rounds: count, warmUpMs, measureMs } = run.pace;
   const entries = Object.entries(targets) as [N, Target][];
   const rounds = Object.fromEntries(entries.map(([name]) => [name, []])) as unknown as Record<
     N,
     Round[]
   >;
-  for (const [, target] of pace.warmUpMs > 0 ? entries : []) {
-    await oneRound(by, target, pace.warmUpMs, backend);
-  }
-  for (let round = 0; round < pace.rounds; round += 1) {
-    for (const [name, target] of entries) {
-      rounds[name].push(await oneRound(by, target, pace.measureMs, backend));
+  for (const [, target] of warmUpMs > 0 ? entries : []) {
+    let warm = 0;
+    for (let at = 0; at < WARM_UP_ROUNDS_MAX && warm < WARM_UP_REQUESTS; at += 1) {
+      warm += (await oneRound(target, warmUpMs, run)).requests;
     }
+  }
+  for (let round = 0; round < count; round += 1) {
+    for (const [name, target] of entries) rounds[name].push(await oneRound(target, measureMs, run));
   }
   return rounds;
 }
 
-/** @throws Error unless the backend had every request that was answered */
+/** @throws Error unless the backend had every request that was answered, and all of their bodies */
 async function oneRound(
-  by: HttpGenerator,
   { port, pid }: Target,
   ms: number,
-  backend: Child<BackendQuestions>,
+  { by, shape, backend }: Run,
 ): Promise<Round> {
   await backend.ask('served');
   const before = timesOf(pid);
-  const url = `http://127.0.0.1:${port}${PATH}`;
-  const headers = { [TENANT_HEADER]: TENANT };
-  const result = await closedLoop(by, { url, headers, connections: CONNECTIONS, ms });
+  const { method, sentBytes, headers } = shape;
+  const request = { url: urlOf(port), method, sentBytes, headers };
+  const result = await closedLoop(by, { ...request, connections: CONNECTIONS, ms });
   const after = timesOf(pid);
-  const served = await backend.ask('served');
+  const { requests: served, bytes } = await backend.ask('served');
   if (served < result.requests || served > result.requests + 2 * CONNECTIONS) {
     throw new Error(`${result.requests} requests were answered, the backend had ${served}`);
+  }
+  if (bytes !== served * sentBytes) {
+    throw new Error(`${served} requests of ${sentBytes} bytes brought ${bytes}`);
   }
   const times = {
     processUs: after.processUs - before.processUs,
@@ -200,34 +220,38 @@ function proxySide(rounds: readonly Round[]): ProxySide {
   };
 }
 
+/** Both at the same time by one process, so that what the machine adds is in both. */
 async function halfLoad(
   load: Child<HttpLoadQuestions>,
   { daemon, direct }: { readonly daemon: Target; readonly direct: Target },
-  ratePerSec: number,
-  { rounds, warmUpMs, measureMs }: GatePace,
+  {
+    shape,
+    pace: { rounds, warmUpMs, measureMs },
+    ratePerSec,
+  }: { readonly shape: ProxyShape; readonly pace: GatePace; readonly ratePerSec: number },
 ) {
-  const request = `GET ${PATH} HTTP/1.1\r\nHost: bench\r\n${TENANT_HEADER}: ${TENANT}\r\n\r\n`;
-  const shape = { request, bodyBytes: BODY_BYTES, connections: CONNECTIONS, ratePerSec };
-  const percentiles = new Map<Target, number[][]>([
-    [daemon, []],
-    [direct, []],
-  ]);
+  const loop = { request: requestOf(shape), bodyBytes: BODY_BYTES };
+  const loops = [
+    { ...loop, port: daemon.port, connections: CONNECTIONS, ratePerSec },
+    {
+      ...loop,
+      port: direct.port,
+      connections: DIRECT_CONNECTIONS,
+      ratePerSec: ratePerSec * DIRECT_PART,
+    },
+  ];
+  const found: number[][] = [];
   for (let round = 0; round < rounds; round += 1) {
-    for (const [target, of] of percentiles) {
-      const { port } = target;
-      const { latency } = await load.ask('run', { ...shape, port, warmUpMs, measureMs });
-      of.push(percentilesMs([latency], [50, 99]));
-    }
+    const results = await load.ask('run', { loops, warmUpMs, measureMs });
+    found.push(results.flatMap(({ latency }) => percentilesMs([latency], [50, 99])));
   }
-  const middle = (target: Target, at: number): number =>
-    median((percentiles.get(target) as number[][]).map((of) => of[at] as number));
-  const added = middle(daemon, 1) - middle(direct, 1);
+  const middle = (at: number): number => median(found.map((of) => of[at] as number));
   return {
-    halfLoadP50Ms: significant(middle(daemon, 0)),
-    halfLoadP99Ms: significant(middle(daemon, 1)),
-    directP50Ms: significant(middle(direct, 0)),
-    directP99Ms: significant(middle(direct, 1)),
-    addedP99Ms: significant(added),
+    halfLoadP50Ms: significant(middle(0)),
+    halfLoadP99Ms: significant(middle(1)),
+    directP50Ms: significant(middle(2)),
+    directP99Ms: significant(middle(3)),
+    addedP99Ms: significant(median(found.map((of) => (of[1] as number) - (of[3] as number)))),
   };
 }
 
@@ -244,22 +268,24 @@ async function withBackend<T>(
 }
 
 async function withProxy<T>(
+  shape: ProxyShape,
   backendPort: number,
   nodeArgs: readonly string[],
   use: (daemon: DaemonProcess, proxy: Target) => Promise<T>,
 ): Promise<T> {
   const dataDir = makeDataDirectory();
   const port = await freePort();
+  const tenant = tenantSettings(shape, dataDir);
   const route = [
     'path="/"',
     `resource="${RESOURCE}"`,
     `backends=["http://127.0.0.1:${backendPort}"]`,
-    `tenantFrom="header:${TENANT_HEADER}"`,
+    ...tenant.route,
   ];
   const settings = [
     `proxy=[{${route.join(',')}}]`,
     `proxyListener.port=${port}`,
-    'proxyListener.trust=["127.0.0.1"]',
+    ...tenant.settings,
   ];
   const options = { durability: 'flushed', dataDir, settings, nodeArgs } as const;
   const daemon = await DaemonProcess.start(options);

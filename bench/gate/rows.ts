@@ -11,6 +11,7 @@ import {
   type RoundTripResult,
 } from './pairs.ts';
 import { measureProxy, observeProxy, type ProxyResult } from './proxy.ts';
+import { PROXY_SHAPES } from './proxy-shapes.ts';
 import type { GatePace } from './sides.ts';
 import { measureTable, type TableResult } from './table.ts';
 
@@ -48,7 +49,14 @@ const ROWS: readonly (readonly [name: string, measure: Measure, observe: Observe
         (pace: GatePace, observer: Observer) => observeRoundTrip(durability, pace, observer),
       ] as const,
   ),
-  ['gate/proxy', measureProxy, observeProxy],
+  ...PROXY_SHAPES.map(
+    (shape) =>
+      [
+        shape.name,
+        (pace: GatePace) => measureProxy(shape, pace),
+        (pace: GatePace, observer: Observer) => observeProxy(shape, pace, observer),
+      ] as const,
+  ),
 ];
 
 /** For bench/profile.ts; each resolves with pairs or requests a second. */

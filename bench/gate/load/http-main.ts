@@ -1,155 +1,72 @@
 /**
- * An open loop of HTTP requests: they leave by the clock, whatever the server does, and a latency counts from
- * the time at which a request should have left. Each connection has one request under way; what finds none
- * free waits, and its wait counts.
+ * Open loops of HTTP requests to several servers at the same time: they leave by the clock, whatever a server does,
+ * and a latency counts from the time at which a request should have left. Each connection has one request under
+ * way; what finds none free waits, and its wait counts.
+ *
+ * One thread paces them all, so what this process or the machine adds to one server's latencies it adds to the
+ * other's too. Between its looks it sleeps a tenth of a millisecond, not the whole one that a timer takes: with
+ * timers all requests of a millisecond left together, and the last waited for the others.
  */
-import { connect, type Socket } from 'node:net';
 import { answerParent } from '../../gateways/child.ts';
-import { encodeHistogram, newHistogram } from '../../load/latency.ts';
-import { HttpResponses } from './http-responses.ts';
+import { HttpLoop, type HttpLoopOptions } from './http-loop.ts';
 
 export interface HttpLoadOptions {
-  readonly port: number;
-  /** Bytes of one request. */
-  readonly request: string;
-  readonly bodyBytes: number;
-  readonly connections: number;
-  readonly ratePerSec: number;
+  readonly loops: readonly HttpLoopOptions[];
   readonly warmUpMs: number;
   readonly measureMs: number;
 }
 
 export interface HttpLoadResult {
   readonly requests: number;
-  readonly seconds: number;
   /** Histogram of µs. */
   readonly latency: string;
 }
 
-interface Connection {
-  readonly socket: Socket;
-  readonly responses: HttpResponses;
-  dueMs: number;
-}
-
+const SLEEP_MS = 0.1;
 const STALL_MS = 10_000;
+const cell = new Int32Array(new SharedArrayBuffer(4));
 
 export const questions = {
-  async run(options: HttpLoadOptions): Promise<HttpLoadResult> {
-    const load = await HttpLoad.open(options);
+  /** Results in the order of the loops. */
+  async run({ loops: options, warmUpMs, measureMs }: HttpLoadOptions): Promise<HttpLoadResult[]> {
+    const loops: HttpLoop[] = [];
     try {
-      return await load.run();
+      for (const each of options) loops.push(await HttpLoop.open(each));
+      return await paced(loops, warmUpMs, measureMs);
     } finally {
-      load.close();
+      for (const loop of loops) loop.close();
     }
   },
 };
 
 export type HttpLoadQuestions = typeof questions;
 
-class HttpLoad {
-  readonly #options: HttpLoadOptions;
-  readonly #request: Buffer;
-  readonly #latency = newHistogram();
-  readonly #all: Connection[] = [];
-  readonly #free: Connection[] = [];
-  #startMs = 0;
-  /** Requests that left or wait. */
-  #sent = 0;
-  #answered = 0;
-  #failed: (error: Error) => void = () => undefined;
-  #closing = false;
-
-  static async open(options: HttpLoadOptions): Promise<HttpLoad> {
-    const load = new HttpLoad(options);
-    while (load.#all.length < options.connections) await load.#connect();
-    return load;
-  }
-
-  private constructor(options: HttpLoadOptions) {
-    this.#options = options;
-    this.#request = Buffer.from(options.request);
-  }
-
-  async run(): Promise<HttpLoadResult> {
-    const { warmUpMs, measureMs } = this.#options;
-    const failure = new Promise<never>((_, reject) => {
-      this.#failed = reject;
-    });
-    const pause = (ms: number): Promise<unknown> =>
-      Promise.race([failure, new Promise((resolve) => setTimeout(resolve, ms))]);
-    this.#startMs = performance.now();
-    const timer = setInterval(() => this.#send(), 1);
-    try {
-      await pause(warmUpMs);
-      this.#latency.reset();
-      const [answered, atMs] = [this.#answered, performance.now()];
-      await pause(measureMs);
-      const requests = this.#answered - answered;
-      const seconds = (performance.now() - atMs) / 1000;
-      const latency = encodeHistogram(this.#latency);
-      clearInterval(timer);
-      const endMs = performance.now() + STALL_MS;
-      while (this.#free.length < this.#all.length) {
-        if (performance.now() > endMs) throw new Error('a request was not answered');
-        await pause(1);
-      }
-      return { requests, seconds, latency };
-    } finally {
-      clearInterval(timer);
+async function paced(
+  loops: readonly HttpLoop[],
+  warmUpMs: number,
+  measureMs: number,
+): Promise<HttpLoadResult[]> {
+  const startMs = performance.now();
+  const until = async (endMs: number): Promise<void> => {
+    for (;;) {
+      const nowMs = performance.now() - startMs;
+      if (nowMs >= endMs) return;
+      for (const loop of loops) loop.send(startMs, nowMs);
+      Atomics.wait(cell, 0, 0, SLEEP_MS);
+      await new Promise((resolve) => setImmediate(resolve));
+      for (const { fault } of loops) if (fault !== undefined) throw fault;
     }
+  };
+  await until(warmUpMs);
+  for (const loop of loops) loop.reset();
+  await until(warmUpMs + measureMs);
+  const results = loops.map((loop) => loop.result());
+  const endMs = performance.now() + STALL_MS;
+  while (loops.some(({ isIdle }) => !isIdle)) {
+    if (performance.now() > endMs) throw new Error('a request was not answered');
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
-
-  close(): void {
-    this.#closing = true;
-    for (const { socket } of this.#all) socket.destroy();
-  }
-
-  #connect(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ host: '127.0.0.1', port: this.#options.port, noDelay: true });
-      const responses = new HttpResponses(this.#options.bodyBytes);
-      const connection: Connection = { socket, responses, dueMs: 0 };
-      socket.once('connect', () => {
-        this.#all.push(connection);
-        this.#free.push(connection);
-        resolve();
-      });
-      socket.on('data', (chunk) => this.#read(connection, chunk));
-      socket.on('error', (error) => {
-        reject(error);
-        this.#failed(error);
-      });
-      socket.on('close', () => {
-        if (!this.#closing) this.#failed(new Error('a connection was closed'));
-      });
-    });
-  }
-
-  #send(): void {
-    const nowMs = performance.now();
-    const perMs = this.#options.ratePerSec / 1000;
-    const due = Math.floor((nowMs - this.#startMs) * perMs);
-    while (this.#sent < due) {
-      const connection = this.#free.pop();
-      if (connection === undefined) return;
-      this.#sent += 1;
-      connection.dueMs = this.#startMs + this.#sent / perMs;
-      connection.socket.write(this.#request);
-    }
-  }
-
-  #read(connection: Connection, chunk: Buffer): void {
-    try {
-      if (connection.responses.take(chunk) === 0) return;
-      const us = (performance.now() - connection.dueMs) * 1000;
-      this.#latency.recordValue(Math.max(1, Math.round(us)));
-      this.#answered += 1;
-      this.#free.push(connection);
-    } catch (error) {
-      this.#failed(error as Error);
-    }
-  }
+  return results;
 }
 
 answerParent(questions);
