@@ -57,15 +57,16 @@ export class ProxyCall implements IncomingCall {
       this.#close();
       this.#listener?.gone();
     });
-    response.onData((chunk, last) => {
-      if (this.#isOpen) this.#listener?.bodyPart(new Uint8Array(chunk), last);
-    });
     this.method = request.getCaseSensitiveMethod();
     this.path = request.getUrl();
     this.query = request.getQuery();
     let isMangled = false;
+    let hasBody = false;
     const headers: string[] = [];
     request.forEach((name, value) => {
+      if (name === 'transfer-encoding' || (name === 'content-length' && value !== '0')) {
+        hasBody = true;
+      }
       // The library decodes UTF-8; bytes that are none are lost.
       const isPlain = !NOT_ASCII.test(value);
       if (!isPlain && value.includes(REPLACED)) isMangled = true;
@@ -73,6 +74,11 @@ export class ProxyCall implements IncomingCall {
     });
     this.headers = headers;
     this.isMangled = isMangled;
+    if (hasBody) {
+      response.onData((chunk, last) => {
+        if (this.#isOpen) this.#listener?.bodyPart(new Uint8Array(chunk), last);
+      });
+    }
     this.peer = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
   }
 

@@ -34,6 +34,8 @@ export interface LinkOptions {
   readonly connectTimeoutMs: number;
   /** Certificates that are trusted, PEM; undefined: those of Node. */
   readonly ca?: readonly string[] | undefined;
+  /** By origin, what a next handshake may leave out; one for each origin. */
+  readonly sessions: Map<string, Buffer>;
 }
 
 const READ_BYTES = 64 * 1024;
@@ -46,6 +48,7 @@ export class Link {
   readonly parser = new AnswerParser();
   /** The header `host` of its origin, with its line end. */
   readonly hostLine: string;
+  readonly #origin: string;
   readonly #host: string;
   readonly #port: number;
   readonly #isSecure: boolean;
@@ -63,6 +66,7 @@ export class Link {
   /** `onLost` hears of an idle connection that has ended. */
   constructor(origin: string, options: LinkOptions, onLost: () => void) {
     const { protocol, host, hostname, port } = new URL(origin);
+    this.#origin = origin;
     this.hostLine = `host: ${host}\r\n`;
     this.#isSecure = protocol === 'https:';
     this.#host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
@@ -204,14 +208,17 @@ export class Link {
   }
 
   #openSecure(): Socket {
-    const { ca } = this.#options;
+    const { ca, sessions } = this.#options;
+    const session = sessions.get(this.#origin);
     const socket = connectTls({
       host: this.#host,
       port: this.#port,
       servername: isIP(this.#host) === 0 ? this.#host : '',
       ALPNProtocols: ['http/1.1'],
       ...(ca === undefined ? {} : { ca: [...ca] }),
+      ...(session === undefined ? {} : { session }),
     });
+    socket.on('session', (next: Buffer) => sessions.set(this.#origin, next));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
     socket.on('data', (chunk: Buffer) => {

@@ -69,7 +69,8 @@ export interface StreamClientOptions {
 export class StreamClient {
   readonly #pool: SocketPool<Link>;
 
-  constructor({ socketsMax, socketsPerOriginMax, ...options }: StreamClientOptions) {
+  constructor({ socketsMax, socketsPerOriginMax, connectTimeoutMs, ca }: StreamClientOptions) {
+    const options = { connectTimeoutMs, ca, sessions: new Map<string, Buffer>() };
     const open = (origin: string, lost: () => void): Link => new Link(origin, options, lost);
     this.#pool = new SocketPool({ open, socketsMax, socketsPerOriginMax });
   }

@@ -1,6 +1,7 @@
 // Connections of the streaming client: when one is used again, when never, what goes over it, and how it ends.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer as createTls } from 'node:tls';
 import t, { type Test } from 'tap';
 import type { OutboundError } from '../../src/outbound/outbound-error.ts';
 import {
@@ -9,6 +10,7 @@ import {
   type StreamClientOptions,
   type StreamRequest,
 } from '../../src/outbound/stream-client.ts';
+import { makeCertificate, noOpenssl } from '../support/certificate.ts';
 
 const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -19,14 +21,17 @@ interface Peer {
   readonly sockets: Socket[];
 }
 
-/** A server that is told each piece it gets. */
+type Certificate = ReturnType<typeof makeCertificate>;
+
+/** A server that is told each piece it gets; with a certificate over TLS. */
 async function peer(
   t: Test,
   talk: (socket: Socket, text: string, connection: number) => void,
+  certificate?: Certificate,
 ): Promise<Peer> {
   const got: string[] = [];
   const sockets: Socket[] = [];
-  const server = createServer((socket) => {
+  const take = (socket: Socket): void => {
     const connection = sockets.push(socket) - 1;
     got.push('');
     socket.on('error', () => {});
@@ -34,14 +39,19 @@ async function peer(
       got[connection] += chunk.toString('latin1');
       talk(socket, chunk.toString('latin1'), connection);
     });
-  });
+  };
+  const server = certificate === undefined ? createServer(take) : createTls(certificate, take);
+  server.on('tlsClientError', () => {});
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, got, sockets };
+  const { port } = server.address() as AddressInfo;
+  const origin =
+    certificate === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`;
+  return { origin, got, sockets };
 }
 
 function clientOf(t: Test, options: Partial<StreamClientOptions> = {}): StreamClient {
@@ -281,29 +291,22 @@ t.test('a close fails what is under way and what waits', async (t) => {
   t.equal(await ask(client, { origin }).end, 'reset false');
 });
 
-t.test('who reads slowly makes the peer wait', async (t) => {
+async function readSlowly(t: Test, certificate?: Certificate): Promise<void> {
   const size = 30_000_000;
-  const { origin, sockets } = await peer(t, (socket) => {
+  const talk = (socket: Socket): void => {
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
     socket.write(Buffer.alloc(size, 'x'));
-  });
-  const client = clientOf(t);
+  };
+  const { origin, sockets } = await peer(t, talk, certificate);
+  const client = clientOf(t, certificate === undefined ? {} : { ca: [certificate.cert] });
   let [bytes, parts] = [0, 0];
   let end: () => void = () => {};
   const ended = new Promise<void>((resolve) => {
     end = resolve;
   });
+  const request = { origin, method: 'GET', target: '/', lines: '', idempotent: true };
   const exchange = client.send(
-    {
-      origin,
-      method: 'GET',
-      target: '/',
-      host: undefined,
-      lines: '',
-      body: undefined,
-      length: undefined,
-      idempotent: true,
-    },
+    { ...request, host: undefined, body: undefined, length: undefined },
     {
       head: () => {},
       data: (chunk) => {
@@ -317,12 +320,24 @@ t.test('who reads slowly makes the peer wait', async (t) => {
       room: () => {},
     },
   );
-  await pause(200);
-  t.equal(parts, 1, 'nothing more is read');
-  t.ok((sockets[0] as Socket).writableLength > 0);
+  await pause(300);
+  t.ok(bytes < 300_000, 'nothing more is read');
+  t.ok((sockets[0] as Socket).writableLength > 0, 'the peer waits');
   const timer = setInterval(() => exchange.resume(), 1);
   await ended;
   clearInterval(timer);
   t.equal(bytes, size);
   t.match(client.numbers, { idle: 1 });
+}
+
+t.test('who reads slowly makes the peer wait', (t) => readSlowly(t));
+
+t.test('over TLS, too; the certificate is that of the origin', { skip: noOpenssl }, async (t) => {
+  const certificate = makeCertificate();
+  await readSlowly(t, certificate);
+  const { origin } = await peer(t, (socket) => socket.write(ANSWER), certificate);
+  const client = clientOf(t, { ca: [certificate.cert] });
+  t.equal(await ask(client, { origin, host: 'other.example.com' }).end, '200 ok');
+  t.equal(await ask(client, { origin: origin.replace('localhost', '127.0.0.1') }).end, 'tls false');
+  t.equal(await ask(clientOf(t), { origin }).end, 'tls false', 'nobody vouches for it');
 });
