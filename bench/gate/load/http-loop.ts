@@ -47,8 +47,9 @@ export class HttpLoop {
     return this.#free.length === this.#all.length;
   }
 
-  /** Forgets what was measured. */
+  /** Forgets what was measured and begins a new clock. */
   reset(): void {
+    this.#sent = 0;
     this.#latency.reset();
     this.#answered = 0;
   }

@@ -46,27 +46,34 @@ async function paced(
   warmUpMs: number,
   measureMs: number,
 ): Promise<HttpLoadResult[]> {
-  const startMs = performance.now();
-  const until = async (endMs: number): Promise<void> => {
-    for (;;) {
-      const nowMs = performance.now() - startMs;
-      if (nowMs >= endMs) return;
-      for (const loop of loops) loop.send(startMs, nowMs);
-      Atomics.wait(cell, 0, 0, SLEEP_MS);
-      await new Promise((resolve) => setImmediate(resolve));
-      for (const { fault } of loops) if (fault !== undefined) throw fault;
-    }
-  };
-  await until(warmUpMs);
+  await send(loops, warmUpMs);
+  // What warming up left behind is none of what is measured.
+  await untilIdle(loops);
   for (const loop of loops) loop.reset();
-  await until(warmUpMs + measureMs);
+  await send(loops, measureMs);
   const results = loops.map((loop) => loop.result());
+  await untilIdle(loops);
+  return results;
+}
+
+async function send(loops: readonly HttpLoop[], ms: number): Promise<void> {
+  const startMs = performance.now();
+  for (;;) {
+    const nowMs = performance.now() - startMs;
+    if (nowMs >= ms) return;
+    for (const loop of loops) loop.send(startMs, nowMs);
+    Atomics.wait(cell, 0, 0, SLEEP_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const { fault } of loops) if (fault !== undefined) throw fault;
+  }
+}
+
+async function untilIdle(loops: readonly HttpLoop[]): Promise<void> {
   const endMs = performance.now() + STALL_MS;
   while (loops.some(({ isIdle }) => !isIdle)) {
     if (performance.now() > endMs) throw new Error('a request was not answered');
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  return results;
 }
 
 answerParent(questions);
