@@ -178,11 +178,11 @@ export class Link {
       return;
     }
     this.#socket = socket;
-    this.#connectTimer = setTimeout(() => {
-      if (socket !== this.#socket) return;
-      const message = `${this.#host} took no connection in time.`;
-      this.#unreachable(new OutboundError('timeout', message));
-    }, connectTimeoutMs);
+    // Timers run before sockets are looked at: after a stall it may be there already.
+    this.#connectTimer = setTimeout(
+      () => setImmediate(() => this.#tooLate(socket)),
+      connectTimeoutMs,
+    );
     socket.once(this.#isSecure ? 'secureConnect' : 'connect', () => this.#connected(socket));
     socket.on('error', (error) => this.#ended(socket, error));
     socket.on('end', () => this.#ended(socket, undefined));
@@ -232,6 +232,11 @@ export class Link {
     clearTimeout(this.#connectTimer);
     this.#isConnected = true;
     this.#user?.ready(false);
+  }
+
+  #tooLate(socket: Socket): void {
+    if (socket !== this.#socket || this.#isConnected) return;
+    this.#unreachable(new OutboundError('timeout', `${this.#host} took no connection in time.`));
   }
 
   #unreachable(error: unknown): void {

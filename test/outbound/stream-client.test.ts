@@ -281,6 +281,17 @@ t.test('a peer that makes no connection is given up in time', async (t) => {
   t.match(client.numbers, { sockets: 0, origins: 0 });
 });
 
+t.test('a connection that is there after a stall of this process is not too late', async (t) => {
+  const { origin } = await peer(t, (socket) => socket.write(ANSWER));
+  const client = clientOf(t, { connectTimeoutMs: 100 });
+  const { end } = ask(client, { origin });
+  // The connection is under way; it is made while this thread does something else.
+  await new Promise((resolve) => process.nextTick(resolve));
+  const untilMs = performance.now() + 300;
+  while (performance.now() < untilMs);
+  t.equal(await end, '200 ok');
+});
+
 t.test('a close fails what is under way and what waits', async (t) => {
   const { origin } = await peer(t, () => {});
   const client = clientOf(t, { socketsPerOriginMax: 1 });
