@@ -43,6 +43,9 @@ export interface KillResult extends Totals, Omit<Watched, 'faults' | 'left'> {
 const LEASE_MS = 10_000;
 const LIMIT = 130;
 const HELD_MIN = 1000;
+/** A kill is of use when so many are out; less may be left when it comes. */
+const HELD_WANTED = 1200;
+const HELD_TIMEOUT_MS = 60_000;
 /** Beyond a lease: leases of those that were cut are over. */
 const AFTER_MS = 1500;
 const CUT_SHARE = 0.4;
@@ -101,7 +104,7 @@ class KillRun {
     await this.#holders.connect(daemon);
     this.#holders.tell({ do: 'start' });
     for (let kill = 0; kill < this.#options.kills; kill += 1) {
-      await sleep(0.25 * this.#leaseMs);
+      await this.#untilHeld();
       await this.#kill();
     }
     this.#holders.tell({ do: 'stop' });
@@ -122,6 +125,13 @@ class KillRun {
       const path = `policies/${resource}/${tenant}`;
       await this.#limits.put(`${resource}/${tenant}`, LIMIT, { path, field: 'limit' });
     }
+  }
+
+  /** After a kill a relaxed gate is shut for a lease, and holders come back at their own pace. */
+  async #untilHeld(): Promise<void> {
+    const endMs = performance.now() + HELD_TIMEOUT_MS;
+    do await sleep(0.25 * this.#leaseMs);
+    while ((await this.#gate.totals()).permits < HELD_WANTED && performance.now() < endMs);
   }
 
   async #kill(): Promise<void> {
