@@ -61,6 +61,29 @@ export declare class Shard {
   emit(output: Uint8Array): number
 }
 
+export declare class Usage {
+  constructor(options: UsageOptions)
+  /** The initial entities, before recovery: an exchange input of `configure` entries. */
+  configure(nowUs: number, entries: Uint8Array): void
+  /**
+   * Stored records as a journal of puts, their keys ascending over all chunks; day cells (`0d`) may be
+   * left out.
+   */
+  recover(nowUs: number, chunk: Uint8Array): void
+  /** Ends recovery; before the first `step`. */
+  recoverFinish(nowUs: number): void
+  /** Takes one input; `committedStep` is the newest exchange whose journal can be read. `give` follows. */
+  step(nowUs: number, committedStep: number, input: Uint8Array): UsageStep
+  /** Writes what the step wants to read to the begin of `output`, which has room for it. */
+  takeWants(output: Uint8Array): void
+  /** Takes what was wanted and ends the turn. */
+  give(given: Uint8Array): UsageGiven
+  /** Writes the effects of the last turn to the begin of `output`, which has room for them. */
+  takeEffects(output: Uint8Array): void
+  /** Writes the journal of the last turn to the begin of `output`, which has room for it. */
+  takeJournal(output: Uint8Array): void
+}
+
 /**
  * Ends the process at once with exit code `code`: no exit handlers, no waiting for threads.
  *
@@ -146,3 +169,32 @@ export interface StepOutput {
 
 /** Gives a lock of `lockFile` back. */
 export declare function unlockFile(lock: number): void
+
+/**
+ * What a turn gives: the lengths of what `takeEffects` and `takeJournal` write, and whether the journal
+ * has what was acknowledged.
+ */
+export interface UsageGiven {
+  effectsBytes: number
+  journalBytes: number
+  flush: boolean
+}
+
+/** What the counters are made with. */
+export interface UsageOptions {
+  /** Differs at every start; comes back in every effects header. */
+  bootId: number
+  /** 16 bytes. */
+  hashKey: Uint8Array
+  nowUs: number
+  /** How long event keys are remembered. */
+  eventKeyHours: number
+  /** Event keys, and counters, of one account. */
+  eventKeysMax: number
+  countersMax: number
+}
+
+/** How long the list is that `takeWants` writes; 0: nothing is wanted. */
+export interface UsageStep {
+  wantsBytes: number
+}

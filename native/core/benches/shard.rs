@@ -5,8 +5,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fairlead_core::client_frame::{KIND_CREDIT, KIND_PUBLISH, KIND_SETTLE, KIND_SUBSCRIBE};
 use fairlead_core::exchange::{
-    EFFECTS_HEADER_BYTES, InputEntry, InputOp, SCOPE_CONSUME, SCOPE_PLATFORM, SCOPE_PUBLISH,
-    write_input,
+    EFFECTS_HEADER_BYTES, ENTRY_HEADER_BYTES, EffectOp, InputEntry, InputOp, SCOPE_CONSUME,
+    SCOPE_PLATFORM, SCOPE_PUBLISH, write_input,
 };
 use fairlead_core::msgpack::{
     write_array_len, write_bin, write_bool, write_nil, write_str, write_uint,
@@ -48,6 +48,7 @@ struct World {
     next_delivery: u64,
     effects: Vec<u8>,
     stored: HashMap<Vec<u8>, Vec<u8>>,
+    usage_told: [u8; 8],
 }
 
 impl World {
@@ -69,6 +70,7 @@ impl World {
             next_delivery: 1,
             effects: vec![0; 4 * 1024 * 1024 + EFFECTS_HEADER_BYTES],
             stored: HashMap::new(),
+            usage_told: [0; 8],
         };
         world
             .shard
@@ -120,7 +122,12 @@ impl World {
             connection: CONNECTION,
             bytes,
         };
-        let input = write_input(self.exchange, &[entry]);
+        let taken = InputEntry {
+            op: InputOp::UsageTaken,
+            connection: 0,
+            bytes: &self.usage_told,
+        };
+        let input = write_input(self.exchange, &[taken, entry]);
         let mut start = Instant::now();
         let output = self
             .shard
@@ -140,7 +147,24 @@ impl World {
         let written = self.shard.emit(&mut self.effects).expect("good records");
         took += start.elapsed();
         written.expect("room for the effects");
+        self.note_usage();
         took
+    }
+
+    /// The usage record that was told, which the next exchange takes.
+    fn note_usage(&mut self) {
+        let u32_at = |at: usize| {
+            let bytes = self.effects[at..at + 4].try_into();
+            u32::from_le_bytes(bytes.expect("4 bytes"))
+        };
+        let mut at = EFFECTS_HEADER_BYTES;
+        for _ in 0..u32_at(4) {
+            let bytes = at + ENTRY_HEADER_BYTES;
+            if self.effects[at] == EffectOp::Usage as u8 {
+                self.usage_told = self.effects[bytes..bytes + 8].try_into().expect("8 bytes");
+            }
+            at = bytes + u32_at(at + 8) as usize;
+        }
     }
 
     /// Does with the batch records what the environment on disk would.

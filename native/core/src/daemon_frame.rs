@@ -1,4 +1,4 @@
-//! Encoders of the frames a shard or the gate sends (kinds 64–67), appended to a `Vec<u8>`.
+//! Encoders of the frames a shard, the gate or the usage counters send (kinds 64–67), appended to a `Vec<u8>`.
 
 use crate::client_frame::FrameError;
 use crate::message_id::MessageId;
@@ -17,7 +17,7 @@ pub const KIND_HELLO: u32 = 69;
 /// Delivery flag: it may have been delivered before.
 pub const FLAG_MAYBE_DELIVERED: u8 = 1;
 
-/// A message of a publish frame that was not taken.
+/// A message of a publish frame that was not taken, or an event of a use frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Position in the frame.
@@ -307,6 +307,29 @@ pub fn write_permit_event<'a>(
                 write_uint_or_nil(out, retry_after_ms);
             }
         }
+    }
+}
+
+/// `[64, id, counted, repeated, [[index, code, retryAfterMs|nil]…]|nil]`
+pub fn write_use_ok(
+    out: &mut Vec<u8>,
+    id: u32,
+    (counted, repeated): (u32, u32),
+    refused: impl ExactSizeIterator<Item = Refused>,
+) {
+    write_array_len(out, 5);
+    write_kind(out, KIND_OK, id);
+    write_uint(out, counted.into());
+    write_uint(out, repeated.into());
+    if refused.len() == 0 {
+        return write_nil(out);
+    }
+    write_array_len(out, refused.len());
+    for entry in refused {
+        write_array_len(out, 3);
+        write_uint(out, entry.index.into());
+        write_uint(out, entry.code.into());
+        write_uint_or_nil(out, entry.retry_after_ms);
     }
 }
 

@@ -49,6 +49,15 @@ pub enum Code {
     WaitOver = 4007,
     TooManyPermits = 4008,
     GateRecovering = 4009,
+    EventTime = 5001,
+    TooManyCounters = 5002,
+    CorrectionForbidden = 5003,
+    CategoryReserved = 5004,
+    TooManyEventKeys = 5005,
+    CapReached = 5006,
+    TriggerNotFound = 5007,
+    TooManyTriggers = 5008,
+    BadTrigger = 5009,
 }
 
 impl Code {

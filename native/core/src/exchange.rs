@@ -6,6 +6,7 @@
 mod gate;
 mod message;
 mod request;
+mod usage;
 
 pub use gate::{
     AdaptiveFields, GateChange, GateConfigure, GateEntity, GateExplain, GateInUse, GateList,
@@ -20,10 +21,16 @@ pub use message::{
 };
 
 pub use request::{
-    Admission, Change, Configure, DestinationFields, EntityKind, Explain, FairBy, GatewayFields,
-    GatewayKind, GatewayUp, InUse, LEVELS_MAX, LevelFloors, OnDoubt, PoolFields, SenderFields,
-    SetFields, SetOrder, SetPolicy, TenantFields, decode_configure, decode_explain,
-    decode_gateway_up, decode_in_use, decode_stats,
+    Admission, Billable, CapBy, CapFields, Change, Configure, DestinationFields, EntityKind,
+    Explain, FairBy, GatewayFields, GatewayKind, GatewayUp, InUse, LEVELS_MAX, LevelFloors,
+    OnDoubt, PoolFields, SenderFields, SetFields, SetOrder, SetPolicy, TenantFields,
+    decode_configure, decode_explain, decode_gateway_up, decode_in_use, decode_stats,
+};
+
+pub use usage::{
+    UsageCap, UsageChange, UsageConfigure, UsageDeltas, UsageInUse, UsagePeriod, UsageRecords,
+    UsageTags, decode_firing_told, decode_usage_configure, decode_usage_deltas,
+    decode_usage_in_use, decode_usage_records,
 };
 
 pub const INPUT_MAGIC: u32 = 0x3158_4C46;
@@ -32,7 +39,7 @@ pub const INPUT_HEADER_BYTES: usize = 16;
 pub const EFFECTS_HEADER_BYTES: usize = 24 + COUNTERS * 8;
 pub const ENTRY_HEADER_BYTES: usize = 12;
 
-const COUNTERS: usize = 28;
+pub(crate) const COUNTERS: usize = 28;
 
 pub const SCOPE_PUBLISH: u8 = 1;
 pub const SCOPE_CONSUME: u8 = 2;
@@ -40,6 +47,7 @@ pub const SCOPE_PLATFORM: u8 = 4;
 /// The daemon's own connections: no token gives it.
 pub const SCOPE_INTERNAL: u8 = 8;
 pub const SCOPE_GATE: u8 = 16;
+pub const SCOPE_USAGE: u8 = 64;
 
 /// What is wrong with the bytes from the other side, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +84,20 @@ pub enum InputOp {
     GatewayUp = 22,
     EventsTaken = 23,
     Forget = 24,
+    UsageTaken = 25,
     GateList = 30,
     GateExplain = 31,
     GateTop = 32,
+    /// What a shard, or the main thread, counted.
+    UsageDeltas = 40,
+    TriggerPut = 41,
+    TriggerDelete = 42,
+    TriggerList = 43,
+    TriggerShow = 44,
+    TriggerRearm = 45,
+    UsageRecords = 46,
+    FiringTold = 47,
+    UsageStats = 48,
 }
 
 /// One entry of an input; `connection` is the request id where the tables say so.
@@ -207,9 +226,19 @@ impl InputOp {
             22 => Self::GatewayUp,
             23 => Self::EventsTaken,
             24 => Self::Forget,
+            25 => Self::UsageTaken,
             30 => Self::GateList,
             31 => Self::GateExplain,
             32 => Self::GateTop,
+            40 => Self::UsageDeltas,
+            41 => Self::TriggerPut,
+            42 => Self::TriggerDelete,
+            43 => Self::TriggerList,
+            44 => Self::TriggerShow,
+            45 => Self::TriggerRearm,
+            46 => Self::UsageRecords,
+            47 => Self::FiringTold,
+            48 => Self::UsageStats,
             _ => return None,
         })
     }
@@ -317,6 +346,10 @@ pub enum EffectOp {
     StatusEvents = 5,
     /// How the wait of a caller within the process ended; the connection is its ticket.
     Entered = 6,
+    /// Sequence of a usage record and its deltas; the connection is a flag, 1: told again after a start.
+    Usage = 7,
+    /// Sequence of a firing and what fired; the connection is a flag, 1: told again after a start.
+    Fired = 8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -435,10 +468,10 @@ pub fn decode_disk_full(bytes: &[u8]) -> Result<bool, ExchangeError> {
     }
 }
 
-/// The u64 of an `eventsTaken`: the last events record that was taken.
-pub fn decode_events_taken(bytes: &[u8]) -> Result<u64, ExchangeError> {
+/// The u64 of an `eventsTaken` or a `usageTaken`: the last record that was taken.
+pub fn decode_taken(bytes: &[u8]) -> Result<u64, ExchangeError> {
     let fault = ExchangeError {
-        what: "an eventsTaken is damaged",
+        what: "a taken sequence is damaged",
         at: 0,
     };
     Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| fault)?))

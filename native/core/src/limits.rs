@@ -53,6 +53,16 @@ pub const STATUS_EVENT_BYTES: u64 = 64 * 1024 * 1024;
 pub const STATUS_EVENT_TOLD_BYTES: u64 = 4 * 1024 * 1024;
 /// Told in one exchange.
 pub const STATUS_EVENT_EXCHANGE_BYTES: u64 = 1024 * 1024;
+/// Bytes of usage records told and not yet taken, and told in one exchange. Past them deltas wait in the
+/// store, those of several exchanges in one record.
+pub const USAGE_TOLD_BYTES: u64 = 4 * 1024 * 1024;
+pub const USAGE_EXCHANGE_BYTES: u64 = 1024 * 1024;
+/// A usage record that was not told takes further deltas until it is longer.
+pub const USAGE_RECORD_BYTES: usize = 64 * 1024;
+/// Bytes of usage records stored and not yet taken; past it, tags are not counted on their own.
+pub const USAGE_TAGGED_BYTES: u64 = 64 * 1024 * 1024;
+/// Of the name of a category of usage.
+pub const CATEGORY_BYTES: usize = 64;
 
 // The gate's table.
 /// Seats in use in one cell, and the sum of the floors kept free in one; a take or floor past it is
@@ -94,3 +104,74 @@ pub const GATE_DELETES: usize = 500;
 pub const GATE_ITEMS: usize = 1000;
 /// Keys looked at for one such answer; what they do not show is told with the next page.
 pub const GATE_KEYS_LOOKED_AT: usize = 20_000;
+
+// Usage.
+/// Events of a use frame; a longer frame is refused as `tooManyMessages`.
+pub const EVENTS_PER_FRAME: usize = 4096;
+/// Quantity of an event, and what it counts as, are nearer to 0; others are refused as `wrongType`.
+pub const USAGE_QUANTITY_END: i64 = 9_007_199_254_740_992;
+pub const USAGE_COUNT_END: i64 = 4_294_967_296;
+/// How old an event may be, and how far ahead of the daemon's clock; others are refused as `eventTime`.
+pub const USAGE_LATE_MS: u64 = 35 * 24 * 3_600_000;
+pub const USAGE_AHEAD_MS: u64 = 5 * 60_000;
+/// Event keys of all tenants; past it new events with a key are refused as `tooManyEventKeys`.
+pub const USAGE_KEYS_ALL: usize = 20_000_000;
+/// Counters of all accounts; past it events of new ones are refused as `tooManyCounters`.
+pub const USAGE_COUNTERS_ALL: usize = 10_000_000;
+/// Cells that are not yet in the store; past it use frames are refused as `overloaded`.
+pub const USAGE_DIRTY_CELLS: usize = 262_144;
+/// A checkpoint is begun past either, or when the last one was begun that long ago.
+pub const USAGE_CHECKPOINT_CELLS: usize = 65_536;
+pub const USAGE_LOG_BYTES: u64 = 16 * 1024 * 1024;
+pub const USAGE_CHECKPOINT_MS: u64 = 5000;
+/// Cells merged into the store in one step.
+pub const USAGE_PIECE_CELLS: usize = 500;
+/// Old records of usage deleted in one step.
+pub const USAGE_DELETES: usize = 500;
+/// Rows of one answer.
+pub const USAGE_ITEMS: usize = 1000;
+/// Questions for records that wait; past it they are refused as `overloaded`.
+pub const USAGE_READS: usize = 1024;
+/// Day cells, and ranges of them, read from the store in one step for questions and triggers.
+pub const USAGE_READ_DAYS: usize = 16_384;
+pub const USAGE_READ_RANGES: usize = 128;
+/// How deep sub-accounts may lie under an account; deeper ones are not counted for it.
+pub const USAGE_PARENTS: usize = 8;
+
+// Prices, caps and triggers of usage.
+/// Steps of a price list; more is no price list.
+pub const PRICE_STEPS: usize = 1000;
+/// Hard caps of all tenants; a slot past it does not exist.
+pub const CAP_SLOTS: usize = 65_536;
+/// Triggers of all tenants, and of one; past either, one more is refused as `tooManyTriggers`.
+pub const TRIGGERS: usize = 100_000;
+pub const TRIGGERS_PER_TENANT: usize = 1000;
+/// Values of a trigger beside its first, its callbacks, and characters of its friendly name; more are
+/// refused as `badTrigger`.
+pub const TRIGGER_THRESHOLDS: usize = 16;
+pub const TRIGGER_CALLBACKS: usize = 5;
+pub const TRIGGER_NAME_CHARS: usize = 64;
+/// Highest number of events between two evaluations; a higher one is refused as `badTrigger`.
+pub const TRIGGER_EVERY_MAX: u32 = 1_000_000_000;
+/// Window of a rate; others are refused as `badTrigger`.
+pub const TRIGGER_WINDOW_MS_MIN: u64 = 1000;
+pub const TRIGGER_WINDOW_MS_MAX: u64 = 31 * 24 * 3_600_000;
+/// Parts of the window of a rate.
+pub const TRIGGER_SUB_WINDOWS: usize = 60;
+/// The sub-windows of a rate are stored no more often.
+pub const TRIGGER_RATE_STORED_MS: u64 = 10_000;
+/// Firings of one trigger by one evaluation; of more, the lowest fire and the very last, and those
+/// between are passed over and counted as skipped.
+pub const TRIGGER_FIRINGS: usize = 1000;
+/// Firings of all triggers in one step, and about how many bytes they are; past either the rest fires
+/// in the steps that follow.
+pub const FIRINGS_PER_STEP: usize = 4096;
+pub const FIRING_BYTES_PER_STEP: usize = 1024 * 1024;
+/// Firings whose callbacks are not yet kept elsewhere; past it nothing fires until some are.
+pub const FIRINGS_UNTOLD: usize = 100_000;
+/// Periods of a watched sum in memory; past it one that nothing waits for is let go and read again when
+/// it is needed.
+pub const TRIGGER_PERIODS_HELD: usize = 6;
+/// Triggers in one answer, and looked at for it; what that does not show comes with the next page.
+pub const TRIGGER_ITEMS: usize = 1000;
+pub const TRIGGERS_LOOKED_AT: usize = 20_000;

@@ -13,6 +13,8 @@ mod log;
 mod options;
 mod redact;
 mod state;
+mod usage;
+mod usage_store;
 mod varint;
 
 pub use batch::{BatchMessage, BatchRecord, MESSAGE_OPTIONS, MESSAGE_REDACTED};
@@ -38,6 +40,17 @@ pub use state::{
     STATE_GONE, STATE_IN_FLIGHT, STATE_SCHEDULED, STATE_SENT, STATE_TIMED, STATE_UNDELIVERED,
     STATE_WAITING, StateExtra, StateRecord, StateRun, write_state_record,
 };
+pub use usage::{
+    BuiltIn, Category, Delta, DeltaReader, DeltaWriter, Deltas, Sums, parse_usage_record,
+    usage_content, write_usage_record,
+};
+pub use usage_store::{
+    USAGE_SOURCES_KEY, UsageCell, UsageCellKey, UsageKey, UsageLog, UsageMark, parse_usage_cell,
+    parse_usage_key, parse_usage_mark, parse_usage_sources, read_usage_event_keys,
+    usage_all_time_key, usage_all_time_range, usage_day_key, usage_event_keys_key,
+    usage_firing_key, usage_log_key, usage_trigger_key, write_usage_cell, write_usage_event_keys,
+    write_usage_log, write_usage_mark, write_usage_sources,
+};
 
 use crate::message_id::BATCH_END;
 
@@ -49,6 +62,7 @@ pub const META_IDENTITY: [u8; 2] = [1, 1];
 pub const META_CEILING: [u8; 2] = [1, 2];
 pub const META_THROUGH: [u8; 2] = [1, 3];
 pub const META_EVENTS: [u8; 2] = [1, 4];
+pub const META_USAGE: [u8; 2] = [1, 5];
 
 const MAGIC: u8 = 0x46;
 
@@ -83,17 +97,27 @@ pub enum RecordType {
     Ceiling = 2,
     Through = 3,
     EventsCeiling = 4,
+    UsageCeiling = 5,
     Batch = 16,
     Log = 17,
     State = 18,
     Keys = 19,
     Events = 20,
+    Usage = 21,
     GateGenerations = 32,
     GateLease = 33,
     GateClean = 34,
     GateThrough = 35,
     GatePiece = 36,
     GateLog = 37,
+    UsageThrough = 40,
+    UsageBegun = 41,
+    UsageSources = 42,
+    UsageCell = 43,
+    UsageLog = 44,
+    UsageTrigger = 45,
+    UsageFiring = 46,
+    UsageEventKeys = 47,
 }
 
 impl RecordType {
@@ -115,6 +139,8 @@ pub enum Mark {
     Through,
     /// No sequence of an events record at or above it was ever used.
     Events,
+    /// No sequence of a usage record at or above it was ever used.
+    Usage,
 }
 
 impl Mark {
@@ -123,6 +149,7 @@ impl Mark {
             Self::Ceiling => META_CEILING,
             Self::Through => META_THROUGH,
             Self::Events => META_EVENTS,
+            Self::Usage => META_USAGE,
         }
     }
 
@@ -131,6 +158,7 @@ impl Mark {
             Self::Ceiling => RecordType::Ceiling,
             Self::Through => RecordType::Through,
             Self::Events => RecordType::EventsCeiling,
+            Self::Usage => RecordType::UsageCeiling,
         }
     }
 }
@@ -180,6 +208,11 @@ pub fn events_key(sequence: u64) -> [u8; 9] {
     key(6, sequence)
 }
 
+/// `0a sequence`
+pub fn usage_key(sequence: u64) -> [u8; 9] {
+    key(10, sequence)
+}
+
 fn key(first: u8, rest: u64) -> [u8; 9] {
     let mut key = [first; 9];
     key[1..].copy_from_slice(&rest.to_be_bytes());
@@ -196,6 +229,7 @@ pub enum Key {
     State { batch: u64 },
     Keys { hour: u32, batch: u64 },
     Events { sequence: u64 },
+    Usage { sequence: u64 },
 }
 
 pub fn parse_key(key: &[u8]) -> Option<Key> {
@@ -210,6 +244,7 @@ pub fn parse_key(key: &[u8]) -> Option<Key> {
             2 => Key::Mark(Mark::Ceiling),
             3 => Key::Mark(Mark::Through),
             4 => Key::Mark(Mark::Events),
+            5 => Key::Mark(Mark::Usage),
             _ => return None,
         },
         (2, 8) => Key::Batch {
@@ -218,6 +253,7 @@ pub fn parse_key(key: &[u8]) -> Option<Key> {
         },
         (3, 8) => Key::Log { sequence: number },
         (6, 8) => Key::Events { sequence: number },
+        (10, 8) => Key::Usage { sequence: number },
         (4, 6) => Key::State { batch: number },
         (5, 10) => Key::Keys {
             hour: (number >> 32) as u32,
@@ -228,7 +264,7 @@ pub fn parse_key(key: &[u8]) -> Option<Key> {
 }
 
 /// Appends a record's header and returns where it begins; `end_record` completes it.
-fn begin_record(out: &mut Vec<u8>, record_type: RecordType) -> usize {
+pub(crate) fn begin_record(out: &mut Vec<u8>, record_type: RecordType) -> usize {
     let start = out.len();
     out.extend_from_slice(&[
         MAGIC,
@@ -243,13 +279,16 @@ fn begin_record(out: &mut Vec<u8>, record_type: RecordType) -> usize {
     start
 }
 
-fn end_record(out: &mut [u8], start: usize) {
+pub(crate) fn end_record(out: &mut [u8], start: usize) {
     let checksum = checksum(&out[start..]);
     out[start + 4..start + RECORD_HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Checks header and checksum; returns the version and what follows the header.
-fn check_record(value: &[u8], record_type: RecordType) -> Result<(u8, &[u8]), RecordError> {
+pub(crate) fn check_record(
+    value: &[u8],
+    record_type: RecordType,
+) -> Result<(u8, &[u8]), RecordError> {
     if value.len() < RECORD_HEADER_BYTES || value[0] != MAGIC {
         return Err(RecordError::Damaged);
     }

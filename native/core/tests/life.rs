@@ -10,6 +10,8 @@
     clippy::too_many_lines
 )]
 
+#[path = "life/caps.rs"]
+mod caps;
 #[path = "simulation/disk.rs"]
 #[allow(dead_code)]
 mod disk;
@@ -88,7 +90,7 @@ fn messages_live_as_the_model_says() {
         .filter(|(_, times)| **times < seeds / 5)
         .collect();
     assert!(
-        counts.len() == 21 && seldom.is_empty(),
+        counts.len() == 26 && seldom.is_empty(),
         "too little happened: {seldom:?}"
     );
 }

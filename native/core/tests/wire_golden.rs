@@ -14,8 +14,8 @@ use fairlead_core::exchange::{
     Admission, Change, Counters, DestinationFields, EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader,
     EntityKind, FairBy, GatewayFields, InputEntry, InputOp, InputReader, OnDoubt, SetFields,
     SetOrder, SetPolicy, TenantFields, begin_effect, decode_configure, decode_connect,
-    decode_disk_full, decode_events_taken, decode_explain, decode_gateway_up, decode_in_use,
-    decode_stats, end_effect, write_close, write_effect, write_effects_header,
+    decode_disk_full, decode_explain, decode_gateway_up, decode_in_use, decode_stats, decode_taken,
+    end_effect, write_close, write_effect, write_effects_header,
 };
 use fairlead_core::message_id::MessageId;
 use fairlead_core::msgpack::{Reader, write_array_len, write_bin, write_nil, write_str};
@@ -23,9 +23,9 @@ use fairlead_core::record::{
     BatchRecord, BatchRecordBuilder, EventInfo, EventsRecord, HandedTo, JournalEntry,
     JournalReader, JournalWriter, Key, KeysRecord, LogEntries, LogRecord, MESSAGE_REDACTED, Mark,
     MessageOptions, Return, Runs, Settled, StateExtra, StateRecord, StatusEvent, batch_key,
-    events_key, keys_key, log_key, message_key, parse_key, parse_mark, redact_record, state_key,
-    write_events_record, write_keys_record, write_log_record, write_mark, write_state_record,
-    write_status_event,
+    events_key, keys_key, log_key, message_key, parse_key, parse_mark, parse_usage_record,
+    redact_record, state_key, usage_key, write_events_record, write_keys_record, write_log_record,
+    write_mark, write_state_record, write_status_event, write_usage_record,
 };
 use serde_json::{Value, json};
 
@@ -281,6 +281,8 @@ fn daemon_frames_have_their_bytes() {
     }
 }
 
+/// One arm an operation.
+#[allow(clippy::too_many_lines)]
 fn input_meaning(entry: &InputEntry<'_>) -> Value {
     let mut meaning = json!({ "connection": entry.connection });
     let mut set = |field: &str, value: Value| meaning[field] = value;
@@ -326,6 +328,9 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
                 EntityKind::Sender => "sender",
                 EntityKind::Pool => "pool",
                 EntityKind::Gateway => "gateway",
+                EntityKind::Price => "price",
+                EntityKind::Cap => "cap",
+                EntityKind::Billable => "billable",
             };
             set("kind", kind.into());
             set("name", in_use.name.into());
@@ -368,9 +373,14 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
             fields(entry, &mut set, dead_letter_names(entry.op))
         }
         InputOp::EventsTaken => {
-            let sequence = decode_events_taken(entry.bytes).expect("an eventsTaken");
+            let sequence = decode_taken(entry.bytes).expect("an eventsTaken");
             set("sequence", sequence.into());
             "eventsTaken"
+        }
+        InputOp::UsageTaken => {
+            let sequence = decode_taken(entry.bytes).expect("a usageTaken");
+            set("sequence", sequence.into());
+            "usageTaken"
         }
         InputOp::Forget => fields(entry, &mut set, "forget id tenant"),
         InputOp::Redact => fields(entry, &mut set, "redact id tenant"),
@@ -378,6 +388,15 @@ fn input_meaning(entry: &InputEntry<'_>) -> Value {
         InputOp::GateList | InputOp::GateExplain | InputOp::GateTop => {
             fields(entry, &mut set, gate_names(entry.op))
         }
+        InputOp::UsageDeltas
+        | InputOp::TriggerPut
+        | InputOp::TriggerDelete
+        | InputOp::TriggerList
+        | InputOp::TriggerShow
+        | InputOp::TriggerRearm
+        | InputOp::UsageRecords
+        | InputOp::FiringTold
+        | InputOp::UsageStats => panic!("no shard takes it"),
     };
     set("op", name.into());
     meaning
@@ -469,6 +488,8 @@ fn change_meaning(change: &Change<'_>) -> (&'static str, Value) {
             ("pool", meaning.into())
         }
         Change::Gateway(fields) => ("gateway", fields.as_ref().map(gateway_meaning).into()),
+        Change::Price(_) | Change::Cap(_) => panic!("in a file of their own"),
+        Change::Billable(outcome) => ("billable", json!({ "outcome": *outcome as u8 })),
     }
 }
 
@@ -623,6 +644,12 @@ fn effects_have_their_bytes() {
                 let start = begin_effect(&mut out, EffectOp::StatusEvents, connection);
                 out.extend_from_slice(&uint(&entry["sequence"]).to_le_bytes());
                 write_events(&mut out, rows(&entry["events"]));
+                end_effect(&mut out, start);
+            }
+            "usage" => {
+                let start = begin_effect(&mut out, EffectOp::Usage, connection);
+                out.extend_from_slice(&uint(&entry["sequence"]).to_le_bytes());
+                out.extend_from_slice(&bytes(&entry["list"]));
                 end_effect(&mut out, start);
             }
             _ => write_close(&mut out, connection, uint(&entry["code"]) as u16),
@@ -927,6 +954,7 @@ fn records_mean_what_they_should_and_have_their_bytes() {
                     Mark::Ceiling => "ceiling",
                     Mark::Through => "through",
                     Mark::Events => "eventsCeiling",
+                    Mark::Usage => "usageCeiling",
                 };
                 assert_eq!(meaning["type"], name);
                 let mut out = Vec::new();
@@ -940,6 +968,13 @@ fn records_mean_what_they_should_and_have_their_bytes() {
             Key::Log { .. } => log_of(&value, &key, meaning),
             Key::State { .. } => state_of(&value, &key, meaning),
             Key::Events { .. } => events_of(&value, &key, meaning),
+            Key::Usage { sequence } => {
+                let read = parse_usage_record(&value).expect("a usage record");
+                assert_eq!(hex(read.bytes()), meaning["list"]);
+                let mut out = Vec::new();
+                write_usage_record(&mut out, read.bytes());
+                (usage_key(sequence).to_vec(), out)
+            }
             Key::Keys { .. } => keys_of_record(&value, &key, meaning),
             Key::Identity => panic!("identity is no record of the core"),
         };

@@ -9,6 +9,7 @@
 mod gate;
 mod notify;
 mod shard;
+mod usage;
 
 use napi_derive::napi;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};

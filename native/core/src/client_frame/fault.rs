@@ -80,6 +80,10 @@ impl Decoder<'_> {
                     .map_or(0, |blob| blob.bytes.len());
                 format!("{field} is longer than its limit; received {bytes} bytes")
             }
+            Code::InvalidName if field == "category" => format!(
+                "{field} is empty, longer than 64 bytes or has characters outside [a-z0-9._-]; received {:?}",
+                text(rest)
+            ),
             Code::InvalidName => format!(
                 "{field} is empty or has characters outside [A-Za-z0-9._:+@-]; received {:?}",
                 text(rest)

@@ -1,4 +1,4 @@
-//! Decoders of client frames (kinds 1–7 and 10–12), each written for its one schema.
+//! Decoders of client frames (kinds 1–7, 10–12 and 20), each written for its one schema.
 //!
 //! They borrow from the frame and fill a scratch vector that the caller keeps, so that no message
 //! costs an allocation. Fields and frames may be longer than the schema: what is not known is
@@ -13,6 +13,7 @@ mod options;
 mod publish;
 mod settle;
 mod subscription;
+mod usage;
 
 use decoder::Decoder;
 
@@ -29,6 +30,7 @@ pub use settle::{
     decode_settle,
 };
 pub use subscription::{Credit, Subscribe, decode_credit, decode_subscribe};
+pub use usage::{UseItem, decode_use};
 
 pub const KIND_PUBLISH: u32 = 1;
 pub const KIND_SUBSCRIBE: u32 = 2;
@@ -40,6 +42,7 @@ pub const KIND_STATUS: u32 = 7;
 pub const KIND_ACQUIRE: u32 = 10;
 pub const KIND_RELEASE: u32 = 11;
 pub const KIND_RENEW: u32 = 12;
+pub const KIND_USE: u32 = 20;
 
 /// Kind and request id of any client frame; the rest is not looked at.
 pub fn frame_kind_and_id(frame: &[u8]) -> Result<(u32, u32), FrameError> {

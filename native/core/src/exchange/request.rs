@@ -2,8 +2,10 @@
 
 use super::ExchangeError;
 use crate::error::Code;
-use crate::limits::{GATEWAY_DESTINATIONS, VALIDITY_MS_DEFAULT};
+use crate::limits::{CAP_SLOTS, GATEWAY_DESTINATIONS, VALIDITY_MS_DEFAULT};
 use crate::msgpack::{Number, Reader};
+use crate::usage::calendar::PeriodKind;
+use crate::usage::price::PriceList;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDoubt {
@@ -213,6 +215,38 @@ pub enum Change<'a> {
     Sender(Option<SenderFields<'a>>),
     Pool(Option<PoolFields>),
     Gateway(Option<GatewayFields<'a>>),
+    /// Of a category, or of a tenant's: `category/tenant`.
+    Price(Option<PriceList>),
+    /// Its name is `tenant/name`.
+    Cap(Option<CapFields<'a>>),
+    /// Which outcome makes a message a billable one; its name says nothing.
+    Billable(Billable),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapBy {
+    Count,
+    Usage,
+    Price,
+}
+
+/// A hard cap; its limit is in the table that the slot is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapFields<'a> {
+    pub category: &'a str,
+    pub by: CapBy,
+    pub period: PeriodKind,
+    pub slot: u32,
+}
+
+/// Which outcome makes a message one of the category `messages`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Billable {
+    Accepted,
+    /// A gateway took it, or delivered it at once.
+    #[default]
+    Sent,
+    Delivered,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -236,6 +270,9 @@ pub enum EntityKind {
     Sender,
     Pool,
     Gateway,
+    Price,
+    Cap,
+    Billable,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,10 +285,11 @@ pub fn decode_configure(bytes: &[u8]) -> Result<Configure<'_>, ExchangeError> {
     decode("a configure is damaged", bytes, |reader| {
         array_of(reader, 3)?;
         let kind = entity_kind(reader)?;
-        let name = if kind == EntityKind::Sender {
-            std::str::from_utf8(reader.str()?).map_err(|_| Code::InvalidName)?
-        } else {
-            name(reader)?
+        let name = match kind {
+            EntityKind::Sender | EntityKind::Price | EntityKind::Cap | EntityKind::Billable => {
+                std::str::from_utf8(reader.str()?).map_err(|_| Code::InvalidName)?
+            }
+            _ => name(reader)?,
         };
         let change = match kind {
             EntityKind::Destination => Change::Destination(optional(reader, destination_fields)?),
@@ -260,6 +298,11 @@ pub fn decode_configure(bytes: &[u8]) -> Result<Configure<'_>, ExchangeError> {
             EntityKind::Sender => Change::Sender(optional(reader, sender_fields)?),
             EntityKind::Pool => Change::Pool(optional(reader, pool_fields)?),
             EntityKind::Gateway => Change::Gateway(optional(reader, gateway_fields)?),
+            EntityKind::Price => Change::Price(optional(reader, price_list)?),
+            EntityKind::Cap => Change::Cap(optional(reader, cap_fields)?),
+            EntityKind::Billable => {
+                Change::Billable(optional(reader, billable)?.unwrap_or_default())
+            }
         };
         Ok(Configure { name, change })
     })
@@ -440,6 +483,35 @@ fn gateway_fields<'a>(reader: &mut Reader<'a>) -> Result<GatewayFields<'a>, Code
     })
 }
 
+fn price_list(reader: &mut Reader<'_>) -> Result<PriceList, Code> {
+    PriceList::read(reader).ok_or(Code::WrongType)
+}
+
+fn cap_fields<'a>(reader: &mut Reader<'a>) -> Result<CapFields<'a>, Code> {
+    array_of(reader, 5)?;
+    let category = std::str::from_utf8(reader.str()?).map_err(|_| Code::InvalidName)?;
+    let by = one_of(reader, [CapBy::Count, CapBy::Usage, CapBy::Price])?;
+    let period = PeriodKind::of_number(reader.uint()?).ok_or(Code::WrongType)?;
+    // The limit, which the slot has.
+    reader.skip()?;
+    let slot = reader.uint32()?;
+    if slot as usize >= CAP_SLOTS {
+        return Err(Code::WrongType);
+    }
+    Ok(CapFields {
+        category,
+        by,
+        period,
+        slot,
+    })
+}
+
+fn billable(reader: &mut Reader<'_>) -> Result<Billable, Code> {
+    array_of(reader, 1)?;
+    let outcomes = [Billable::Accepted, Billable::Sent, Billable::Delivered];
+    one_of(reader, outcomes)
+}
+
 /// Fields come as the first `base` alone, the others at their defaults, or as `all` of them.
 pub(super) fn base_or_all(reader: &mut Reader<'_>, base: usize, all: usize) -> Result<bool, Code> {
     match reader.array_len()? {
@@ -498,6 +570,9 @@ fn entity_kind(reader: &mut Reader<'_>) -> Result<EntityKind, Code> {
         4 => Ok(EntityKind::Sender),
         5 => Ok(EntityKind::Pool),
         6 => Ok(EntityKind::Gateway),
+        14 => Ok(EntityKind::Price),
+        15 => Ok(EntityKind::Cap),
+        16 => Ok(EntityKind::Billable),
         _ => Err(Code::WrongType),
     }
 }

@@ -45,13 +45,14 @@ mod wheel;
 mod word;
 
 use crate::client_frame::{AcquireItem, ReleaseItem};
+use crate::name_map::NameMap;
 use crate::record::{JournalWriter, RecordError};
 use connection::Connections;
 use decisions::Decision;
 use effects::Effects;
 use journal::Log;
 use key::Key;
-use names::{NameMap, Names, PolicyFields, Resource, Tenant};
+use names::{Names, PolicyFields, Resource, Tenant};
 use permit::Permits;
 use recovery::Recovered;
 use rustc_hash::FxHashMap;

@@ -4,22 +4,8 @@ use super::adaptive::Adaptive;
 use super::line::Line;
 use crate::exchange::{GatePolicyFields, GateResourceFields};
 use crate::gate::cell::CellId;
-use siphasher::sip::SipHasher13;
-use std::collections::HashMap;
+use crate::name_map::{NameHash, NameMap};
 use std::hash::{BuildHasher, Hasher};
-
-/// Names come from outside, so their hash is keyed.
-#[derive(Clone, Copy)]
-pub(super) struct NameHash(u64, u64);
-
-impl BuildHasher for NameHash {
-    type Hasher = SipHasher13;
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0, self.1)
-    }
-}
-
-pub(super) type NameMap<V> = HashMap<Box<[u8]>, V, NameHash>;
 
 /// What is configured for one tenant at a resource.
 pub(super) type PolicyFields = GatePolicyFields;
@@ -34,11 +20,7 @@ pub(super) struct Names {
 
 impl Names {
     pub fn new(hash_key: &[u8; 16]) -> Self {
-        let (low, high) = hash_key.split_at(8);
-        let hash = NameHash(
-            u64::from_le_bytes(low.try_into().expect("8 bytes")),
-            u64::from_le_bytes(high.try_into().expect("8 bytes")),
-        );
+        let hash = NameHash::new(hash_key);
         Self {
             hash,
             resources: NameMap::with_hasher(hash),

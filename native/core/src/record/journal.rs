@@ -5,6 +5,8 @@ use super::RecordError;
 const OP_PUT: u8 = 1;
 const OP_DELETE: u8 = 2;
 const COUNT_BYTES: usize = 4;
+/// What a store of pages of 4 KiB takes as a key.
+const KEY_BYTES_MAX: usize = 511;
 
 /// Collects puts and deletes; its bytes are a complete journal at any time.
 #[derive(Clone, Debug)]
@@ -77,13 +79,15 @@ impl JournalWriter {
 
     fn entry(&mut self, op: u8, key: &[u8], value_bytes: usize) {
         assert!(
-            !key.is_empty() && key.len() < 256,
+            !key.is_empty() && key.len() <= KEY_BYTES_MAX,
             "a key of {} bytes",
             key.len()
         );
+        let key_bytes = (key.len() as u16).to_le_bytes();
         self.entries += 1;
         self.bytes[..COUNT_BYTES].copy_from_slice(&self.entries.to_le_bytes());
-        self.bytes.extend_from_slice(&[op, key.len() as u8, 0, 0]);
+        self.bytes
+            .extend_from_slice(&[op, key_bytes[0], key_bytes[1], 0]);
         self.bytes
             .extend_from_slice(&(value_bytes as u32).to_le_bytes());
         self.bytes.extend_from_slice(key);
@@ -114,10 +118,10 @@ impl<'a> JournalReader<'a> {
 
     fn entry(&mut self) -> Option<JournalEntry<'a>> {
         let (header, rest) = self.rest.split_first_chunk::<8>()?;
-        let [op, key_bytes, 0, 0, length @ ..] = *header else {
+        let [op, low, high, 0, length @ ..] = *header else {
             return None;
         };
-        let (key, rest) = rest.split_at_checked(usize::from(key_bytes))?;
+        let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
         let (value, rest) = rest.split_at_checked(u32::from_le_bytes(length) as usize)?;
         self.rest = rest;
         match op {

@@ -1,5 +1,6 @@
-//! LEB128 numbers of up to 64 bits, plain and zigzag, with checked reads.
+//! LEB128 numbers of up to 64 bits, plain and zigzag, and zigzag of 128, with checked reads.
 
+#[inline]
 pub(super) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -14,8 +15,22 @@ pub(super) fn write_delta(out: &mut Vec<u8>, from: u64, to: u64) {
 }
 
 /// A signed number, short when it is near 0.
+#[inline]
 pub(super) fn write_zigzag(out: &mut Vec<u8>, value: i64) {
     write_varint(out, (value << 1 ^ value >> 63).cast_unsigned());
+}
+
+/// The same of 128 bits.
+pub(super) fn write_wide_zigzag(out: &mut Vec<u8>, value: i128) {
+    if let Ok(value) = i64::try_from(value) {
+        return write_zigzag(out, value);
+    }
+    let mut rest = (value << 1 ^ value >> 127).cast_unsigned();
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
 }
 
 /// Reads numbers one after another; none when the bytes end or hold no number.
@@ -31,6 +46,11 @@ impl<'a> Varints<'a> {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// What was not yet read.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     pub(super) fn byte(&mut self) -> Option<u8> {
@@ -81,5 +101,21 @@ impl<'a> Varints<'a> {
     pub(super) fn zigzag(&mut self) -> Option<i64> {
         let zigzag = self.u64()?;
         Some((zigzag >> 1 ^ (zigzag & 1).wrapping_neg()).cast_signed())
+    }
+
+    pub(super) fn wide_zigzag(&mut self) -> Option<i128> {
+        let mut zigzag = 0_u128;
+        for shift in (0..128).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u128::from(byte & 0x7f);
+            if shift == 126 && bits > 3 {
+                return None;
+            }
+            zigzag |= bits << shift;
+            if byte < 0x80 {
+                return Some((zigzag >> 1 ^ (zigzag & 1).wrapping_neg()).cast_signed());
+            }
+        }
+        None
     }
 }

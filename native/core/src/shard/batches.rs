@@ -3,6 +3,8 @@
 //! Owns nothing of the payloads (cache and disk do) and nothing of the order (queues do). A message
 //! that has ended stays in it, as its state, until its record is forgotten.
 
+use super::accounts::{AccountId, Accounts, Owners};
+use super::usage::Counted;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -105,6 +107,7 @@ pub struct Batch {
     sizes: Vec<u16>,
     /// A bit each index: the message has a callback; empty where none has.
     callbacks: Vec<u64>,
+    owners: Owners,
     /// Messages that have not ended, dead letters included.
     pub live: u32,
     /// Dead letters among them.
@@ -135,6 +138,7 @@ impl Batch {
             costs: Vec::new(),
             sizes: Vec::new(),
             callbacks: Vec::new(),
+            owners: Owners::default(),
             live: 0,
             dead: 0,
             kept: 0,
@@ -153,6 +157,7 @@ impl Batch {
             costs: cells.costs,
             sizes: cells.sizes,
             callbacks: cells.callbacks,
+            owners: cells.owners,
             ..Self::new(accepted_ms, hash)
         }
     }
@@ -220,6 +225,21 @@ impl Batch {
             .map_or(1, |&cost| u32::from(cost))
     }
 
+    /// Whose its messages are.
+    pub const fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// A message that was accepted, as it is counted.
+    #[inline]
+    pub fn counted(&self, index: u16) -> Counted {
+        Counted {
+            account: self.owners.account(index),
+            accepted_ms: self.accepted_ms,
+            cost: self.cost(index),
+        }
+    }
+
     /// Bytes of a body, rounded up to 32.
     #[inline]
     pub fn body_bytes(&self, index: u16) -> u64 {
@@ -234,10 +254,18 @@ impl Batch {
             costs: std::mem::take(&mut self.costs),
             sizes: std::mem::take(&mut self.sizes),
             callbacks: Vec::new(),
+            owners: std::mem::take(&mut self.owners),
         };
         cells.grow(usize::from(index) + 1);
         cells.put(index, cell, cost, body_bytes);
         (self.cells, self.costs, self.sizes) = (cells.cells, cells.costs, cells.sizes);
+        self.owners = cells.owners;
+    }
+
+    /// Whose a message is that was put, at recovery.
+    pub fn own(&mut self, accounts: &mut Accounts, number: u64, index: u16, name: &[u8]) {
+        let place = accounts.place_of(number, &mut self.owners, name);
+        self.owners.put(index, place, self.cells.len());
     }
 
     /// Notes the end of a message.
@@ -282,6 +310,7 @@ impl Batch {
             + 4 * self.ends.capacity()
             + 2 * (self.costs.capacity() + self.sizes.capacity())
             + 8 * self.callbacks.capacity()
+            + self.owners.memory_bytes()
             + self.records.capacity() * size_of::<RecordSlot>()
     }
 
@@ -309,6 +338,7 @@ pub struct Cells {
     costs: Vec<u16>,
     sizes: Vec<u16>,
     callbacks: Vec<u64>,
+    owners: Owners,
 }
 
 impl Cells {
@@ -316,6 +346,7 @@ impl Cells {
     pub fn grow(&mut self, length: usize) {
         self.cells.resize(length, GONE);
         self.sizes.resize(length, 0);
+        self.owners.grow(length);
         if !self.costs.is_empty() {
             self.costs.resize(length, 1);
         }
@@ -336,6 +367,13 @@ impl Cells {
 
     pub fn set_callback(&mut self, index: u16) {
         set_bit(&mut self.callbacks, index);
+    }
+
+    /// Whose the message is that was put.
+    #[inline]
+    pub fn own(&mut self, accounts: &mut Accounts, number: u64, index: u16, account: AccountId) {
+        let place = accounts.place_in(number, &mut self.owners, account);
+        self.owners.put(index, place, self.cells.len());
     }
 
     pub fn cost(&self, index: u16) -> u32 {

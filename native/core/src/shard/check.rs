@@ -98,6 +98,7 @@ impl Shard {
         self.check_remembered();
         self.check_cache();
         self.check_events();
+        self.check_usage();
         let names: usize = self
             .destinations
             .iter()

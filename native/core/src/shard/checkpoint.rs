@@ -9,6 +9,7 @@ use super::batches::{self, GONE, Key};
 use super::dead::Dead;
 use super::events::EventBounds;
 use super::recovery::DEAD_IN_DOUBT;
+use super::usage::UsageBounds;
 use super::{REASON_DEAD_IN_DOUBT, Shard};
 use crate::limits;
 use crate::record::{Mark, StateExtra, log_key, state_key, write_mark, write_state_record};
@@ -33,6 +34,7 @@ pub struct Bounds {
     pub batches_per_step: usize,
     pub deletes_per_step: u64,
     pub events: EventBounds,
+    pub usage: UsageBounds,
 }
 
 impl Default for Bounds {
@@ -44,6 +46,7 @@ impl Default for Bounds {
             batches_per_step: BATCHES_PER_STEP,
             deletes_per_step: DELETES_PER_STEP,
             events: EventBounds::default(),
+            usage: UsageBounds::default(),
         }
     }
 }

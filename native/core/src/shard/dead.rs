@@ -9,7 +9,7 @@ use super::{
     DOUBTFUL, Extra, REASON_DEAD_ATTEMPTS, REASON_DEAD_IN_DOUBT, REASON_REPLAYED, REPLAYED, Shard,
     batches::WAITING,
 };
-use crate::record;
+use crate::record::{self, BuiltIn};
 use crate::tree::NodeId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl Shard {
             flags,
         });
         self.set_state(key, DEAD);
+        self.count(key, BuiltIn::MessagesFailed);
         self.note_dead(place, key, reason);
         self.extras.insert(
             key,

@@ -1,5 +1,6 @@
 //! A destination: its scheduling tree, the queues beside it, and who takes its messages.
 
+use super::accounts::AccountId;
 use super::admission::Admission;
 use super::batches::Key;
 use super::expiry::ExpiryLook;
@@ -7,26 +8,12 @@ use super::lane::Lanes;
 use super::outstanding::Outstanding;
 use super::slowed::Slowed;
 use crate::exchange::{DestinationFields, LEVELS_MAX};
+use crate::name_map::NameMap;
 use crate::record::MessageOptions;
 use crate::tree::{NodeId, Tree};
 use rustc_hash::FxHashMap;
-use siphasher::sip::SipHasher13;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::hash::BuildHasher;
-
-/// Keyed hashing of names: tenants choose their senders, so they must not be able to choose collisions.
-#[derive(Clone, Copy, Debug)]
-pub struct NameHash(pub u64, pub u64);
-
-impl BuildHasher for NameHash {
-    type Hasher = SipHasher13;
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0, self.1)
-    }
-}
-
-pub type NameMap<V> = HashMap<Box<[u8]>, V, NameHash>;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// Taken out of a queue lazily: at more of them than of others the queue is cleaned.
 const STALE_MIN: u32 = 64;
@@ -188,6 +175,8 @@ pub enum Owner {
 #[derive(Debug)]
 pub struct TenantNode {
     pub name: Box<[u8]>,
+    /// Whose usage is counted.
+    pub account: AccountId,
     pub accepted: u64,
     pub delivered: u64,
     pub refuse_new: bool,
@@ -376,6 +365,14 @@ impl Destination {
         out.extend_from_slice(&[of.level, u8::from(of.ordered), tenant.len() as u8]);
         out.extend_from_slice(tenant);
         out.extend_from_slice(of.sender);
+    }
+
+    /// The accounts of its tenants, for tests.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.owners.iter().filter_map(|owner| match owner {
+            Owner::Tenant(tenant) => Some(tenant.account),
+            _ => None,
+        })
     }
 
     /// The tenant's side of a queue.

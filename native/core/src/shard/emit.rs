@@ -112,7 +112,7 @@ impl Shard {
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
         effects.resize(EFFECTS_HEADER_BYTES, 0);
-        let events = self.encode_events(&mut effects)?;
+        let told = self.encode_events(&mut effects)? + self.encode_usage(&mut effects)?;
         // Entries of a connection stand together: answers in order, then deliveries.
         let mut order: Vec<(u32, u32)> = Vec::with_capacity(self.replies.len() + self.frames.len());
         let replies = self.replies.len() as u32;
@@ -142,7 +142,7 @@ impl Shard {
             }
         }
         let header = EffectsHeader {
-            entries: events + replies + self.frames.len() as u32,
+            entries: told + replies + self.frames.len() as u32,
             exchange: self.exchange,
             boot_id: self.options.boot_id,
             wake_after_ms: self.wake_after_ms(),

@@ -75,8 +75,10 @@ impl Shard {
             .batches
             .get_mut(number)
             .expect("a message that has not ended has its batch");
-        debug_assert!(batches::is_live(batch.state(index)));
-        batch.dead -= u32::from(batch.state(index) == DEAD);
+        let before = batch.state(index);
+        debug_assert!(batches::is_live(before));
+        let counted = batch.counted(index);
+        batch.dead -= u32::from(before == DEAD);
         batch.end(index, state, now_ms);
         batch.live -= 1;
         batch.log_last = self.next_log;
@@ -105,6 +107,7 @@ impl Shard {
                 key: first,
             });
         }
+        self.count_end(counted, before, state);
         if has_timer {
             self.drop_timer();
         }
@@ -324,6 +327,7 @@ impl Shard {
     pub(super) fn forget_message(&mut self, key: Key) {
         let (number, index) = (batches::batch_of(key), batches::index_of(key));
         let log = self.next_log;
+        self.forget_caps(key);
         let Some(batch) = self.batches.get_mut(number) else {
             return;
         };
@@ -361,6 +365,12 @@ impl Shard {
             record.cache = batches::NONE;
         }
         self.journal.delete(&batch_key(number, record.first));
+        if !self.usage.caps.is_empty() {
+            for index in usize::from(batches::index_of(first))..end {
+                self.forget_caps(batches::key(number, index as u16));
+            }
+        }
+        let batch = self.batches.get_mut(number).expect("it was just there");
         batch.kept -= 1;
         batch.forget(batches::index_of(first), end);
         if !self.extras.is_empty() {
@@ -375,7 +385,9 @@ impl Shard {
             if batch.stored {
                 self.journal.delete(&state_key(number));
             }
-            self.batches.remove(number);
+            if let Some(batch) = self.batches.remove(number) {
+                self.usage.accounts.release_all(batch.owners());
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::exchange::{
     SetPolicy, TenantFields, decode_configure, decode_in_use,
 };
 use crate::limits;
-use crate::shard::destination::NameMap;
+use crate::name_map::NameMap;
 use crate::shard::outstanding::Outstanding;
 use crate::tree::{self, Limits, NodeConfig, NodeId, Tree, TreeConfig};
 use rustc_hash::FxHashMap;
@@ -111,6 +111,18 @@ impl Shard {
             }
             Change::Gateway(fields) => {
                 self.put_gateway(configure.name, fields);
+                r#"{"ok":true}"#
+            }
+            Change::Price(list) => {
+                self.put_price(configure.name, list);
+                r#"{"ok":true}"#
+            }
+            Change::Cap(fields) => {
+                self.put_cap(configure.name, fields);
+                r#"{"ok":true}"#
+            }
+            Change::Billable(outcome) => {
+                self.usage.billable = outcome;
                 r#"{"ok":true}"#
             }
         };
@@ -477,8 +489,12 @@ impl Shard {
                     .get(name)
                     .is_some_and(|&node| busy(destination, node))
             }),
-            EntityKind::Sender | EntityKind::Pool => false,
             EntityKind::Gateway => self.has_subscriptions(asked.name),
+            EntityKind::Sender
+            | EntityKind::Pool
+            | EntityKind::Price
+            | EntityKind::Cap
+            | EntityKind::Billable => false,
         };
         self.reply_json(
             request,

@@ -5,9 +5,9 @@
 //! States of a gateway: unknown (named by nobody, or deleted: it gets nothing) → known; known it is
 //! up or down, paused or not, resting or not, each on its own. Up until told otherwise.
 
-use super::destination::{NameHash, NameMap};
 use super::slowed::Slowed;
 use crate::exchange::{GatewayFields, GatewayKind};
+use crate::name_map::{NameHash, NameMap};
 use crate::tree::{Bucket, Limits};
 use std::collections::VecDeque;
 
@@ -294,7 +294,7 @@ mod tests {
     }
 
     fn table(fields: GatewayFields<'_>) -> Gateways {
-        let mut gateways = Gateways::new(NameHash(1, 2), 0);
+        let mut gateways = Gateways::new(NameHash::new(&[7; 16]), 0);
         assert_eq!(gateways.put("g", Some(fields), NOW_US), Some(0));
         gateways
     }

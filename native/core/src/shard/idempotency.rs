@@ -4,8 +4,8 @@
 //! hour, so that an hour is forgotten by deleting its records.
 
 use super::batches;
-use super::keys::{KeyHash, KeyTable};
 use super::{OpenBatch, Shard};
+use crate::key_table::{KeyHash, KeyTable};
 use crate::limits;
 use crate::record::{KeysRecord, RecordError, keys_key, write_keys_record};
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -108,7 +108,7 @@ impl Shard {
     /// What is forgotten leaves memory and disk, in small steps.
     pub(super) fn forget_keys(&mut self) {
         let known = &mut self.idempotency;
-        known.table.sweep(SLOTS_PER_STEP);
+        known.table.sweep(SLOTS_PER_STEP, |_| ());
         let keep = known.deleting.len().saturating_sub(DELETES_PER_STEP);
         for (hour, batch) in known.deleting.drain(keep..) {
             self.journal.delete(&keys_key(hour, batch));

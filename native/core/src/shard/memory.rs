@@ -17,7 +17,7 @@ impl Shard {
         let timers = self.timers.memory_bytes();
         let keys = self.idempotency.table.memory_bytes();
         let batches = batches_bytes(&self.batches);
-        let events = self.events.memory_bytes();
+        let events = self.events.told.memory_bytes() + self.usage.memory_bytes();
         size_of::<Self>() + batches + queues + extras + timers + ended + dead + keys + events
     }
 }

@@ -201,11 +201,13 @@ impl Shard {
         let now_ms = self.now_us / 1000;
         let batch = self.batches.get_mut(number).expect("it has a state");
         batch.end(batches::index_of(key), state, now_ms);
+        let counted = batch.counted(batches::index_of(key));
         batch.log_last = self.next_log;
         if !batch.dirty {
             batch.dirty = true;
             self.checkpoint.dirty.push(number);
         }
+        self.count_end(counted, before, state);
         self.note_status_if_asked(key);
         true
     }

@@ -10,9 +10,11 @@
 //! `EXPIRED` or `CANCELLED`. Out of attempts it is a dead letter (`DEAD`), which is replayed
 //! (`WAITING`) or purged (`GIVEN_UP`). What has ended is remembered for a while.
 
+mod accounts;
 mod admission;
 mod batches;
 mod cache;
+mod caps;
 mod check;
 mod check_gateways;
 mod checkpoint;
@@ -31,7 +33,6 @@ mod gateway;
 mod gateway_ops;
 mod idempotency;
 mod jobs;
-mod keys;
 mod lane;
 mod listing;
 mod lookup;
@@ -49,11 +50,15 @@ mod slowed;
 mod step;
 mod subscription;
 mod timers;
+mod told;
 mod trace;
+mod usage;
 
 use crate::client_frame::{Outcome, PublishItem};
 use crate::exchange::{Counters, LevelFloors, SetFields};
+use crate::key_table::KeyHash;
 use crate::limits;
+use crate::name_map::{NameHash, NameMap};
 use crate::record::{
     BatchRecordBuilder, ClosedRecord, HandedTo, JournalWriter, RecordError, Return,
 };
@@ -63,7 +68,7 @@ use cache::Cache;
 use checkpoint::Checkpoint;
 use connection::{Connection, InFlight};
 use dead::Dead;
-use destination::{Destination, NameHash, NameMap};
+use destination::Destination;
 use end::Ended;
 use events::Events;
 use gateway::Gateways;
@@ -75,6 +80,7 @@ use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use timers::{Timer, Timers};
+use usage::Usage;
 
 pub use crate::exchange::ExchangeError;
 pub use check::MessageState;
@@ -82,6 +88,8 @@ pub use check::MessageState;
 pub use checkpoint::Bounds;
 #[doc(hidden)]
 pub use events::EventBounds;
+#[doc(hidden)]
+pub use usage::UsageBounds;
 
 /// Settled by an older daemon: attemptsMax reached, or in doubt at an `onDoubt: fail` destination.
 pub const OUTCOME_GIVEN_UP: u8 = 19;
@@ -288,7 +296,7 @@ struct OpenBatch {
     next_index: u32,
     cells: Cells,
     /// Idempotency keys of its messages.
-    keys: Vec<(keys::KeyHash, u16)>,
+    keys: Vec<(KeyHash, u16)>,
     /// Some of them are to be sent later.
     has_scheduled: bool,
     /// Records complete so far, with the longest body of each.
@@ -344,6 +352,7 @@ pub struct Shard {
     replayed: FxHashMap<Key, Timer>,
     idempotency: Idempotency,
     events: Events,
+    usage: Usage,
     jobs: Jobs,
     /// Bytes of the bodies of all messages that have not ended.
     live_bytes: u64,
@@ -430,15 +439,13 @@ enum Want {
     Log(u64),
     /// The events record of that sequence.
     Events(u64),
+    /// The usage record of that sequence.
+    Usage(u64),
 }
 
 impl Shard {
     pub fn new(options: Options) -> Self {
-        let (low, high) = options.hash_key.split_at(8);
-        let names = NameHash(
-            u64::from_le_bytes(low.try_into().expect("8 bytes")),
-            u64::from_le_bytes(high.try_into().expect("8 bytes")),
-        );
+        let names = NameHash::new(&options.hash_key);
         let now_us = options.now_us;
         Self {
             committed: 0,
@@ -472,6 +479,7 @@ impl Shard {
             replayed: FxHashMap::default(),
             idempotency: Idempotency::default(),
             events: Events::default(),
+            usage: Usage::new(names, UsageBounds::default()),
             jobs: Jobs::default(),
             live_bytes: 0,
             wakes: BinaryHeap::new(),
@@ -525,11 +533,13 @@ impl Shard {
     /// The same with other bounds: nothing that clients see depends on them.
     #[doc(hidden)]
     pub fn with_bounds(options: Options, bounds: Bounds) -> Self {
+        let shard = Self::new(options);
         Self {
             cache: Cache::new(bounds.cache_bytes),
             events: Events::with_bounds(bounds.events),
+            usage: Usage::new(shard.names, bounds.usage),
             bounds,
-            ..Self::new(options)
+            ..shard
         }
     }
 

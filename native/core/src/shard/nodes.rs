@@ -77,6 +77,7 @@ impl Shard {
         let set: Box<[u8]> = config.map_or(DEFAULT_SET.into(), |tenant| tenant.set.clone());
         let set_node = self.set_node(place, &set);
         let home = self.seat(place, set_node, &set, name);
+        let account = self.usage.accounts.hold(name);
         let destination = &mut self.destinations[place];
         let node = destination
             .tree
@@ -93,6 +94,7 @@ impl Shard {
             node,
             Owner::Tenant(Box::new(TenantNode {
                 name: name.into(),
+                account,
                 accepted: 0,
                 delivered: 0,
                 refuse_new: refuse_new || of_set,
@@ -200,10 +202,12 @@ impl Shard {
                 Owner::Tenant(tenant) => {
                     let TenantNode {
                         name,
+                        account,
                         accepted,
                         delivered,
                         ..
                     } = *tenant;
+                    self.usage.accounts.release(account);
                     destination.tenants.remove(&name);
                     let room = self.totals.len() < TENANT_TOTALS_MAX;
                     let totals: &mut TenantTotals = if room || self.totals.contains_key(&name) {

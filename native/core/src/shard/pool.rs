@@ -1,7 +1,7 @@
 //! Pools: buckets that several senders draw from, at all destinations of the shard.
 
-use super::destination::{NameHash, NameMap};
 use crate::exchange::PoolFields;
+use crate::name_map::{NameHash, NameMap};
 use crate::tree::{Bucket, Limits};
 
 #[derive(Debug)]

@@ -4,11 +4,15 @@ use super::admission::Asked;
 use super::batches::{
     self, Batch, Cells, IN_FLIGHT, Key, OWN_EXPIRY, RecordSlot, SCHEDULED, WAITING,
 };
+use super::caps::RestOfFrame;
 use super::destination::{Owner, QueueOf};
 use super::message_json::status_of_state;
 use super::timers::{Kind, Timer};
+use super::usage::Counted;
 use super::{OpenBatch, Shard};
-use crate::client_frame::{FrameError, PublishItem, PublishOptions, append_body, decode_publish};
+use crate::client_frame::{
+    FrameError, PublishHead, PublishItem, PublishOptions, append_body, decode_publish,
+};
 use crate::daemon_frame::{Refused, Repeated, write_publish_ok};
 use crate::error::Code;
 use crate::limits;
@@ -71,6 +75,20 @@ struct Publishing<'a> {
     own: &'a [u8],
     /// The destination has admission by time.
     by_time: bool,
+    /// Some account has a cap.
+    by_caps: bool,
+    /// The messages from the one that is being taken on.
+    rest: &'a [PublishItem],
+}
+
+impl<'a> Publishing<'a> {
+    const fn rest(&self) -> RestOfFrame<'a> {
+        RestOfFrame {
+            frame: self.frame,
+            items: self.rest,
+            own: self.own,
+        }
+    }
 }
 
 /// What a message's options mean now.
@@ -100,10 +118,40 @@ impl Shard {
         items: &mut Vec<PublishItem>,
     ) -> Result<(), FrameError> {
         let head = decode_publish(frame, items)?;
-        let id = head.id;
         let Some(own) = self.tenant_of_connection(connection) else {
             return Ok(());
         };
+        let place = match self.place_of_frame(frame, &head, &own, items) {
+            Ok(place) => place,
+            Err(error) => {
+                for item in items {
+                    let named = item.tenant(frame).filter(|_| own.is_empty());
+                    self.count_refused(named.unwrap_or(&own));
+                }
+                return Err(error);
+            }
+        };
+        let publishing = Publishing {
+            frame,
+            place,
+            own: &own,
+            by_time: self.destinations[place as usize].admission.is_some(),
+            by_caps: !self.usage.caps.is_empty(),
+            rest: items,
+        };
+        self.accept(connection, head.id, publishing, items);
+        Ok(())
+    }
+
+    /// The destination of a frame, unless it is refused as a whole.
+    fn place_of_frame(
+        &self,
+        frame: &[u8],
+        head: &PublishHead<'_>,
+        own: &[u8],
+        items: &[PublishItem],
+    ) -> Result<u32, FrameError> {
+        let id = head.id;
         for (index, item) in items.iter().enumerate() {
             match item.tenant(frame) {
                 None if own.is_empty() => {
@@ -111,7 +159,7 @@ impl Shard {
                         format!("message {index} names no tenant, which a platform token has to");
                     return Err(refusal(Code::TenantRequired, id, Some(index), message));
                 }
-                Some(tenant) if !own.is_empty() && *tenant != *own => {
+                Some(tenant) if !own.is_empty() && tenant != own => {
                     let message = format!("message {index} names another tenant than the token's");
                     return Err(refusal(Code::TenantForbidden, id, Some(index), message));
                 }
@@ -135,14 +183,7 @@ impl Shard {
             let message = "the disk is nearly full; settlements go on, publishes wait".to_owned();
             return Err(refusal(Code::DiskFull, id, None, message));
         }
-        let publishing = Publishing {
-            frame,
-            place,
-            own: &own,
-            by_time: self.destinations[place as usize].admission.is_some(),
-        };
-        self.accept(connection, id, publishing, items);
-        Ok(())
+        Ok(place)
     }
 
     /// Queues what there is room for and answers the frame.
@@ -153,6 +194,9 @@ impl Shard {
         publishing: Publishing<'_>,
         items: &[PublishItem],
     ) {
+        if publishing.by_caps {
+            self.begin_frame_of_caps();
+        }
         let base = self.open_batch(items.len() as u32);
         let mut open = self.open.take().expect("a batch was opened");
         let mut refused: Vec<Refused> = Vec::new();
@@ -160,6 +204,10 @@ impl Shard {
         let mut accepted = 0_u32;
         for (position, item) in items.iter().enumerate() {
             let index = (base + position as u32) as u16;
+            let publishing = Publishing {
+                rest: &items[position..],
+                ..publishing
+            };
             match self.take_message(publishing, item, &mut open, index) {
                 Ok(Taken::Queued) => accepted += 1,
                 Ok(Taken::Repeats(key)) => repeats.push((position as u32, key)),
@@ -168,6 +216,8 @@ impl Shard {
                     retry_after_ms,
                 }) => {
                     *self.refused.entry(code.number()).or_default() += 1;
+                    let own = publishing.own;
+                    self.count_refused(item.tenant(publishing.frame).unwrap_or(own));
                     refused.push(Refused {
                         index: position as u32,
                         code: code.number(),
@@ -175,6 +225,9 @@ impl Shard {
                     });
                 }
             }
+        }
+        if publishing.by_caps {
+            self.end_frame_of_caps();
         }
         open.accepted += accepted;
         let (number, hash) = (open.number, open.hash);
@@ -263,15 +316,18 @@ impl Shard {
                 sender: item.sender(frame).unwrap_or_default(),
             };
             let (tenant_node, queue) = self.room_for(place, tenant, of, body_bytes)?;
-            let judged = if publishing.by_time {
-                let key = batches::key(open.number, index);
-                self.by_time(place, queue, key, None)?
-            } else {
-                0
-            };
+            let key = batches::key(open.number, index);
+            let judged = self.last_checks(publishing, (tenant_node, queue), key, None)?;
             self.store(publishing, item, open, index, None);
             open.cells.put(index, WAITING | judged, 1, body_bytes);
-            self.count_in(place, tenant_node, queue, open.cells.body_bytes(index));
+            let payload_bytes = item.payload(frame).len();
+            self.count_in(
+                place,
+                tenant_node,
+                queue,
+                (open, index),
+                (payload_bytes, &[]),
+            );
             let destination = &mut self.destinations[place as usize];
             let entry = destination.queue_mut(queue);
             entry.push(batches::key(open.number, index));
@@ -306,11 +362,8 @@ impl Shard {
         };
         let (tenant_node, queue) = self.room_for(place, tenant, of, body_bytes)?;
         let key = batches::key(open.number, index);
-        let judged = if publishing.by_time {
-            self.by_time(place, queue, key, Some(&plan.stored))?
-        } else {
-            0
-        };
+        let stored = Some(&plan.stored);
+        let judged = self.last_checks(publishing, (tenant_node, queue), key, stored)?;
         self.store(publishing, item, open, index, Some(&plan.stored));
         if let Some(hash) = hash {
             self.idempotency.table.insert(hash, key);
@@ -327,7 +380,8 @@ impl Shard {
         let cost = plan.stored.cost;
         open.cells
             .put(index, state | flags | judged, cost, body_bytes);
-        self.count_in(place, tenant_node, queue, open.cells.body_bytes(index));
+        let counted = (item.payload(frame).len(), plan.stored.tag);
+        self.count_in(place, tenant_node, queue, (open, index), counted);
         self.queue_with_options(place, queue, key, &plan.stored);
         if options.callback.is_some() {
             open.cells.set_callback(index);
@@ -336,6 +390,46 @@ impl Shard {
             self.note_accepted_status(id, place, (frame, item, own), &options, status);
         }
         Ok(Taken::Queued)
+    }
+
+    /// Takes of its account's caps what a message needs for which there is room, and refuses what would
+    /// expire before its turn; the flags of what is accepted.
+    #[inline]
+    fn last_checks(
+        &mut self,
+        publishing: Publishing<'_>,
+        (tenant, queue): (NodeId, NodeId),
+        key: Key,
+        options: Option<&MessageOptions<'_>>,
+    ) -> Result<u8, NotTaken> {
+        let place = publishing.place;
+        if !publishing.by_caps {
+            return if publishing.by_time {
+                self.by_time(place, queue, key, options)
+            } else {
+                Ok(0)
+            };
+        }
+        let account = self.destinations[place as usize].tenant(tenant).account;
+        self.take_caps(account, publishing.rest())
+            .map_err(|until_ms| self.cap_reached(until_ms))?;
+        if !publishing.by_time {
+            return Ok(0);
+        }
+        let judged = self.by_time(place, queue, key, options);
+        if judged.is_err() {
+            self.put_back_caps(account, publishing.rest());
+        }
+        judged
+    }
+
+    fn cap_reached(&self, until_ms: u64) -> NotTaken {
+        let after_ms = until_ms.saturating_sub(self.now_us / 1000);
+        NotTaken {
+            code: Code::CapReached,
+            // A cap of all time has no end.
+            retry_after_ms: (until_ms < u64::MAX).then_some(after_ms),
+        }
     }
 
     /// Refuses what would expire before its turn; the flags of what is accepted.
@@ -472,9 +566,18 @@ impl Shard {
         open.body_bytes_max = open.body_bytes_max.max(body_bytes);
     }
 
-    /// Counts an accepted message for its queue and tenant.
+    /// Counts an accepted message for its queue, its tenant and their usage: bytes of its payload, and
+    /// its tag.
     #[inline]
-    fn count_in(&mut self, place: u32, tenant: NodeId, queue: NodeId, bytes: u64) {
+    fn count_in(
+        &mut self,
+        place: u32,
+        tenant: NodeId,
+        queue: NodeId,
+        (open, index): (&mut OpenBatch, u16),
+        (payload_bytes, tag): (usize, &[u8]),
+    ) {
+        let bytes = open.cells.body_bytes(index);
         let destination = &mut self.destinations[place as usize];
         destination.queue_mut(queue).bytes += bytes;
         let tenant = destination.tenant_mut(tenant);
@@ -482,6 +585,15 @@ impl Shard {
         tenant.live += 1;
         tenant.bytes += bytes;
         self.live_bytes += bytes;
+        let account = tenant.account;
+        let accounts = &mut self.usage.accounts;
+        open.cells.own(accounts, open.number, index, account);
+        let counted = Counted {
+            account,
+            accepted_ms: self.now_us / 1000,
+            cost: open.cells.cost(index),
+        };
+        self.count_accepted(counted, payload_bytes, tag);
     }
 
     /// Makes sure of a batch with room for `count` indices and gives the first of them.

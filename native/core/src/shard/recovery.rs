@@ -28,8 +28,9 @@ pub struct Overlay {
     through: u64,
     first_log: Option<u64>,
     last_log: u64,
-    /// No sequence of an events record at or above it was used.
+    /// No sequence of an events or a usage record at or above them was used.
     events_ceiling: u64,
+    usage_ceiling: u64,
     /// Bytes of log records that are replayed, and of older ones that are kept for traces.
     log_bytes: u64,
     kept_log_bytes: u64,
@@ -227,6 +228,7 @@ fn named(error: Fatal, key: &record::Key) -> Fatal {
         record::Key::State { batch } => format!("the state record of batch {batch}"),
         record::Key::Log { sequence } => format!("the log record {sequence}"),
         record::Key::Events { sequence } => format!("the events record {sequence}"),
+        record::Key::Usage { sequence } => format!("the usage record {sequence}"),
         record::Key::Keys { batch, .. } => format!("the keys record of batch {batch}"),
         record::Key::Batch { batch, first_index } => {
             format!("the batch record of batch {batch}, messages from {first_index} on,")
@@ -249,6 +251,19 @@ fn names_of(body: &[u8]) -> Result<(&[u8], &[u8]), Fatal> {
 /// Whether a stored body is of that tenant.
 pub fn is_tenant(body: &[u8], tenant: &[u8]) -> bool {
     names_of(body).is_ok_and(|(own, _)| own == tenant)
+}
+
+/// A stored record before its messages are looked at.
+fn recovered_slot(first: u16, value: &[u8]) -> RecordSlot {
+    RecordSlot {
+        first,
+        live: 0,
+        bytes: batches::remembered_bytes(value),
+        body_bytes_max: 0,
+        cache: batches::NONE,
+        touched: 0,
+        want: batches::NONE,
+    }
 }
 
 /// Where work is stored for a destination that is not configured: it waits, paused.
@@ -313,7 +328,11 @@ impl Shard {
             record::Key::Mark(Mark::Events) => {
                 overlay.events_ceiling = parse_mark(value, Mark::Events)?;
             }
-            record::Key::Events { sequence } => self.events.recover(sequence, value)?,
+            record::Key::Mark(Mark::Usage) => {
+                overlay.usage_ceiling = parse_mark(value, Mark::Usage)?;
+            }
+            record::Key::Events { sequence } => self.events.told.recover(sequence, value)?,
+            record::Key::Usage { sequence } => self.usage.told.recover(sequence, value)?,
             record::Key::State { batch } => overlay.state(batch, value)?,
             record::Key::Log { sequence } => overlay.log(sequence, value)?,
             record::Key::Batch { batch, first_index } => {
@@ -353,15 +372,7 @@ impl Shard {
                 .insert(number, Batch::new(parsed.accepted_ms(), hash));
         }
         let mut known = overlay.batches.get_mut(&number);
-        let mut slot = RecordSlot {
-            first: parsed.message(0).index,
-            live: 0,
-            bytes: batches::remembered_bytes(value),
-            body_bytes_max: 0,
-            cache: batches::NONE,
-            touched: 0,
-            want: batches::NONE,
-        };
+        let mut slot = recovered_slot(parsed.message(0).index, value);
         for message in parsed.messages() {
             let index = message.index;
             let state = known
@@ -379,11 +390,14 @@ impl Shard {
             if has_callback {
                 batch.set_callback(index);
             }
-            if !batches::is_live(state) {
+            if state == GONE {
                 batch.put_cell(index, GONE, 1, 0);
-                if state == GONE {
-                    continue;
-                }
+                continue;
+            }
+            let (tenant, _) = names_of(message.body)?;
+            if !batches::is_live(state) {
+                batch.put_cell(index, GONE, options.cost, 0);
+                batch.own(&mut self.usage.accounts, number, index, tenant);
                 let ended_ms = known
                     .as_ref()
                     .and_then(|known| known.ends.get(&index).copied());
@@ -396,6 +410,7 @@ impl Shard {
             slot.live += 1;
             batch.live += 1;
             batch.put_cell(index, state, options.cost, message.body.len());
+            batch.own(&mut self.usage.accounts, number, index, tenant);
             let place = places[usize::from(message.destination)];
             let known = known.as_deref();
             let was = Was {
@@ -600,7 +615,9 @@ impl Shard {
                 overlay.ceiling
             )));
         }
-        self.events.recover_finish(overlay.events_ceiling)?;
+        self.events.told.recover_finish(overlay.events_ceiling)?;
+        self.usage.told.recover_finish(overlay.usage_ceiling)?;
+        self.recover_caps();
         self.next_batch = overlay.ceiling.max(1);
         self.ceiling = self.next_batch + super::BATCH_RESERVE;
         self.ceiling_changed = true;

@@ -13,7 +13,7 @@ use crate::client_frame::{self, Outcome, decode_settle};
 use crate::daemon_frame::write_settle_ok;
 use crate::exchange::OnDoubt;
 use crate::limits;
-use crate::record;
+use crate::record::{self, BuiltIn};
 use std::cmp::Reverse;
 
 /// A throttled outcome that names no time.
@@ -263,6 +263,10 @@ impl Shard {
         let attempts = extra.attempts + u32::from(how.attempted);
         let flags = extra.flags | if how.doubtful { DOUBTFUL } else { 0 };
         let exhausted = how.attempted && attempts >= fields.attempts_max;
+        if how.attempted {
+            self.count(key, BuiltIn::MessageAttempts);
+        }
+        let fields = &self.destinations[place as usize].fields;
         let in_doubt = how.doubtful && fields.on_doubt == OnDoubt::Fail;
         if exhausted || in_doubt || self.is_over(place, key) {
             if self.any_strict {

@@ -6,13 +6,12 @@ use super::{CALL, Fatal, SETTLED_OUTCOMES, Shard, StepOutput, Want};
 use crate::client_frame::{self, frame_kind_and_id};
 use crate::error::Code;
 use crate::exchange::{
-    InputEntry, InputOp, InputReader, decode_call, decode_connect, decode_disk_full,
-    decode_events_taken,
+    InputEntry, InputOp, InputReader, decode_call, decode_connect, decode_disk_full, decode_taken,
 };
 use crate::limits;
 use crate::record::{
-    JournalWriter, LogEntries, Mark, Settled, batch_key, events_key, log_key, write_log_record,
-    write_mark,
+    BuiltIn, JournalWriter, LogEntries, Mark, Settled, batch_key, events_key, log_key, usage_key,
+    write_log_record, write_mark,
 };
 use std::cmp::Reverse;
 
@@ -52,6 +51,7 @@ impl Shard {
         self.more |= !self.listed.is_empty();
         self.write_log();
         self.write_events();
+        self.write_usage();
         self.write_checkpoint();
         self.forget_keys();
         self.write_ceiling();
@@ -70,6 +70,7 @@ impl Shard {
                     Want::Batch(key) => batch_key(batches::batch_of(key), batches::index_of(key)),
                     Want::Log(sequence) => log_key(sequence),
                     Want::Events(sequence) => events_key(sequence),
+                    Want::Usage(sequence) => usage_key(sequence),
                 })
                 .collect(),
         })
@@ -107,12 +108,16 @@ impl Shard {
         self.wants.clear();
         self.provided.clear();
         self.effects_ready = false;
-        self.events.begin(committed);
+        self.events.told.begin(committed);
+        self.usage.told.begin(committed);
+        self.usage.caps.begin(committed);
         for back in std::mem::take(&mut self.died) {
             // What was decided is in the next state record too.
             self.set_state(back.key, batches::DEAD);
             self.returns.push(back);
             self.note_status_if_asked(back.key);
+            self.count(back.key, BuiltIn::MessageAttempts);
+            self.count(back.key, BuiltIn::MessagesFailed);
         }
         self.drop_dead();
         self.forget_hours();
@@ -120,6 +125,7 @@ impl Shard {
             self.set_state(back.key, batches::WAITING);
             self.returns.push(back);
             self.note_status_if_asked(back.key);
+            self.count(back.key, BuiltIn::MessageAttempts);
         }
         for key in std::mem::take(&mut self.due_at_restart) {
             self.set_state(key, batches::WAITING);
@@ -153,7 +159,8 @@ impl Shard {
             InputOp::InUse => self.in_use_entry(connection, entry.bytes)?,
             InputOp::GatewayUp => self.gateway_up_entry(connection, entry.bytes)?,
             InputOp::DiskFull => self.disk_full = decode_disk_full(entry.bytes)?,
-            InputOp::EventsTaken => self.events.take(decode_events_taken(entry.bytes)?),
+            InputOp::EventsTaken => self.events.told.take(decode_taken(entry.bytes)?),
+            InputOp::UsageTaken => self.usage.told.take(decode_taken(entry.bytes)?),
             InputOp::Call => self.call(connection, entry.bytes)?,
             InputOp::Find
             | InputOp::List
@@ -166,6 +173,19 @@ impl Shard {
             | InputOp::Forget => self.message_entry(entry.op, connection, entry.bytes)?,
             InputOp::GateList | InputOp::GateExplain | InputOp::GateTop => {
                 return Err(Fatal::State("an operation of the gate".to_owned()));
+            }
+            InputOp::UsageDeltas
+            | InputOp::TriggerPut
+            | InputOp::TriggerDelete
+            | InputOp::TriggerList
+            | InputOp::TriggerShow
+            | InputOp::TriggerRearm
+            | InputOp::UsageRecords
+            | InputOp::FiringTold
+            | InputOp::UsageStats => {
+                return Err(Fatal::State(
+                    "an operation of the usage counters".to_owned(),
+                ));
             }
         }
         Ok(())
@@ -290,7 +310,9 @@ impl Shard {
             || self.checkpoint.has_work()
             || self.jobs.is_working()
             || self.idempotency.is_working()
-            || self.events.has_work();
+            || self.events.told.has_work()
+            || self.usage.told.has_work()
+            || self.usage.caps.has_work();
         if has_work {
             return 0;
         }

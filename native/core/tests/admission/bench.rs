@@ -1,7 +1,7 @@
 //! A shard with admission by time, its publishers and one gateway, in simulated time.
 
 use crate::random::Random;
-use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, InputEntry, InputOp, write_input};
+use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, EffectOp, InputEntry, InputOp, write_input};
 use fairlead_core::msgpack::{
     Reader, write_array_len, write_bin, write_bool, write_nil, write_str, write_uint,
 };
@@ -369,7 +369,10 @@ impl Run {
         let mut at = EFFECTS_HEADER_BYTES;
         for _ in 0..u32_at(4) {
             let length = u32_at(at + 8) as usize;
-            self.frame(&effects[at + 12..at + 12 + length]);
+            // Usage is no frame.
+            if effects[at] != EffectOp::Usage as u8 {
+                self.frame(&effects[at + 12..at + 12 + length]);
+            }
             at += 12 + length;
         }
     }

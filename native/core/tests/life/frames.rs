@@ -277,3 +277,14 @@ pub fn dead_letters(filter: &Filter, cursor: &str, limit: u32) -> Vec<u8> {
     write_uint(&mut out, limit.into());
     out
 }
+
+/// Which outcome is billed.
+pub fn billable(outcome: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_array_len(&mut out, 3);
+    write_uint(&mut out, 16);
+    write_str(&mut out, "messages");
+    write_array_len(&mut out, 1);
+    write_uint(&mut out, outcome);
+    out
+}

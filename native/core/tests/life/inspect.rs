@@ -124,8 +124,12 @@ impl World {
 
     /// Everything that was not told yet is.
     pub(super) fn tell_all(&mut self) {
-        while self.pages.range(vec![6]..vec![7]).count() > 0 {
-            let mut entries = Vec::new();
+        let left = |pages: &Pages| {
+            pages.range(vec![6]..vec![7]).count() + pages.range(vec![10]..vec![11]).count()
+        };
+        while left(&self.pages) > 0 {
+            let bytes = self.folded_through.to_le_bytes().to_vec();
+            let mut entries = vec![quiet(InputOp::UsageTaken, 0, bytes)];
             if let Some((&last, _)) = self.ledger.last_key_value() {
                 self.taken = last;
                 let bytes = last.to_le_bytes().to_vec();

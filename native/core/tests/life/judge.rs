@@ -14,6 +14,8 @@ struct Journal {
     log: Option<Vec<u8>>,
     /// Events of each message.
     events: BTreeMap<Key, Vec<Event>>,
+    /// Usage records that were put or, without a value, deleted.
+    usage: Vec<(u64, Option<Vec<u8>>)>,
 }
 
 fn serial_of(body: &[u8]) -> Option<u64> {
@@ -41,13 +43,18 @@ impl Journal {
                     }
                     record::Key::Log { .. } => journal.log = Some(value.to_vec()),
                     record::Key::Events { .. } => journal.events(value),
+                    record::Key::Usage { sequence } => {
+                        journal.usage.push((sequence, Some(value.to_vec())));
+                    }
                     _ => {}
                 },
-                JournalEntry::Delete { key } => {
-                    if let Some(record::Key::Batch { batch, first_index }) = parse_key(key) {
+                JournalEntry::Delete { key } => match parse_key(key) {
+                    Some(record::Key::Batch { batch, first_index }) => {
                         journal.deleted.push(message_key(batch, first_index));
                     }
-                }
+                    Some(record::Key::Usage { sequence }) => journal.usage.push((sequence, None)),
+                    _ => {}
+                },
             }
         }
         journal
@@ -118,6 +125,8 @@ impl World {
         let effects = wire::parse_effects(effects);
         self.wake_after_ms = effects.wake_after_ms.into();
         self.model.now_ms = self.now_ms;
+        self.model.exchange = self.exchange;
+        self.model.caps.committed(self.committed);
         let journal = Journal::read(journal, &self.model.records);
         let log = journal
             .log
@@ -170,6 +179,7 @@ impl World {
         self.deliveries(log.as_ref(), &effects);
         self.check_log(log.as_ref(), expected);
         self.check_events(&journal, &effects);
+        self.check_usage(&journal, &effects);
         self.check_cancel_all();
         self.check_replies(&effects, replies);
         self.records(&journal);
@@ -460,6 +470,7 @@ impl World {
             }
             Plan::Job(asked) => self.jobs.push(asked),
             Plan::Configure(settings) => self.model.settings = *settings,
+            Plan::Prices(prices) => self.model.change_prices(prices),
             Plan::Disconnect(connection) => {
                 let out = self.model.out.range((connection, 0)..(connection + 1, 0));
                 let out: Vec<(u32, u64)> = out.map(|(delivery, _)| *delivery).collect();
@@ -480,11 +491,25 @@ impl World {
         journal: &Journal,
     ) -> Reply {
         if self.model.settings.destinations[destination].refuse_new {
+            for draft in drafts {
+                self.model.use_one(draft.tenant, 2);
+            }
             return Reply::Error(3022);
         }
         let (mut refused, mut repeated, mut first) = (Vec::new(), Vec::new(), None);
+        // Tenants that met a cap: what comes after in the frame is refused, too.
+        let mut cut = BTreeSet::new();
         for (index, draft) in drafts.iter().enumerate() {
-            match self.model.judge(destination, draft) {
+            let mut judged = self.model.judge(destination, draft);
+            if judged == Ok(None) {
+                let message = self.model.message_of(destination, draft);
+                if cut.contains(&draft.tenant) || !self.model.caps.fits(&message) {
+                    cut.insert(draft.tenant);
+                    self.model.count("over a cap");
+                    judged = Ok(Some(5006));
+                }
+            }
+            match judged {
                 Err(key) => {
                     self.model.count("repeated");
                     repeated.push(Repeated {
@@ -494,11 +519,12 @@ impl World {
                 }
                 Ok(Some(code)) => {
                     self.model.count("refused");
+                    self.model.use_one(draft.tenant, 2);
                     refused.push(Refused {
                         index: index as u32,
                         code,
                         retry_after_ms: match code {
-                            1020 => None,
+                            1020 | 5006 => None,
                             3018 => Some(60_000),
                             _ => Some(1000),
                         },
@@ -543,15 +569,20 @@ impl World {
                 let code = code.filter(|code| *code > 0 && outcome == 3);
                 message.code = code;
                 let state = [SENT, DELIVERED, 0, FAILED][usize::from(outcome)];
+                let (attempts, flags) = (message.attempts, message.flags);
+                model.tried(key);
+                if outcome < 2 {
+                    model.sent(key);
+                }
                 let Some(code) = code else {
                     return model.settled(key, state, outcome, expected);
                 };
                 expected.returns.push(record::Return {
                     key,
                     reason: 34,
-                    attempts: message.attempts,
+                    attempts,
                     due_ms: code.into(),
-                    flags: message.flags,
+                    flags,
                 });
                 model.ended(key, state);
             }
@@ -705,13 +736,49 @@ impl World {
         }
     }
 
+    /// What was ever counted is what the model counted, wherever it stands: folded already, or in a
+    /// record that nobody folded.
+    fn check_usage(&mut self, journal: &Journal, effects: &wire::Effects<'_>) {
+        for (sequence, value) in &journal.usage {
+            let Some(value) = value else {
+                assert!(*sequence <= self.folded_through, "deleted and not taken");
+                self.usage_records.remove(sequence).expect("it was there");
+                continue;
+            };
+            let parsed = parse_usage_record(value).expect("a usage record");
+            let list = parsed.bytes().to_vec();
+            if self.usage_records.insert(*sequence, list).is_some() {
+                self.model.count("usage joined");
+            }
+        }
+        let mut found = self.folded.clone();
+        for (_, list) in self.usage_records.range(self.folded_through + 1..) {
+            fold(&mut found, list);
+        }
+        assert_eq!(found, self.model.usage, "usage");
+        for (slot, cap) in self.model.caps.all.iter().enumerate() {
+            let read = self.slots.read(slot as u32, self.now_ms);
+            assert_eq!(read, Some((cap.reserved, Some(cap.limit))), "cap {slot}");
+        }
+        for effect in effects.entries.iter().filter(|effect| effect.op == 7) {
+            let (sequence, list) = effect.bytes.split_at(8);
+            let sequence = u64::from_le_bytes(sequence.try_into().expect("8 bytes"));
+            assert_eq!(
+                self.usage_records.get(&sequence).map(Vec::as_slice),
+                Some(list)
+            );
+            let again = effect.connection == 1;
+            self.telling_usage.push((sequence, again, list.to_vec()));
+        }
+    }
+
     fn check_replies(&mut self, effects: &wire::Effects<'_>, replies: Vec<((u8, u32), Reply)>) {
         let mut got: BTreeMap<(u8, u32), VecDeque<&[u8]>> = BTreeMap::new();
         for effect in &effects.entries {
             if effect.op == 1 && wire::deliveries(effect.bytes).is_some() {
                 continue;
             }
-            if effect.op == 5 {
+            if effect.op == 5 || effect.op == 7 {
                 continue;
             }
             let to = (effect.op, effect.connection);
@@ -780,7 +847,7 @@ impl World {
             let is_old = ended_ms + memory.retention_ms <= now_ms;
             assert!(is_old || !self.large_memory, "forgotten too early");
             for key in record.keys {
-                model.messages.remove(&key).expect("it was remembered");
+                model.remove(key);
                 model.forgotten += 1;
             }
         }
@@ -844,6 +911,26 @@ impl World {
             "{} bytes are remembered",
             counters[23]
         );
+    }
+}
+
+/// Adds the deltas of a list.
+pub(super) fn fold(usage: &mut Usage, list: &[u8]) {
+    for delta in DeltaReader::parse(list).expect("a list").deltas() {
+        let account = std::str::from_utf8(delta.account).expect("ASCII");
+        let tenant = (0..TENANTS).find(|tenant| frames::tenant_name(*tenant) == account);
+        assert!(delta.tag.is_empty() || delta.tag == frames::TAG.as_bytes());
+        let cell = (
+            tenant.expect("a tenant"),
+            delta.category.number(),
+            !delta.tag.is_empty(),
+            delta.day,
+        );
+        assert!(!delta.sums.is_zero(), "a delta of nothing");
+        let sums = usage.entry(cell).or_default();
+        sums.0 += delta.sums.count;
+        sums.1 += delta.sums.usage;
+        sums.2 += delta.sums.price;
     }
 }
 

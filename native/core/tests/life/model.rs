@@ -1,6 +1,7 @@
 //! What becomes of every message, told in the plainest way. The model takes the same inputs, predicts
 //! answers, outcomes and returns, and judges what only the shard can choose.
 
+use super::caps::{Caps, Of};
 use super::frames::{
     self, CALLBACK, Draft, Filter, TAG, id_of, order_name, sender_name, tenant_name,
 };
@@ -51,6 +52,8 @@ pub struct Message {
     pub replayed_until: Option<u64>,
     pub in_doubt: bool,
     pub redacted: bool,
+    /// It may still be billed, and keeps what it took of its tenant's caps.
+    pub holds: bool,
     pub dispatched_ms: u64,
     /// Time and state of all that the log tells.
     pub history: Vec<(u64, &'static str)>,
@@ -167,6 +170,35 @@ pub struct Model {
     pub told: BTreeMap<Key, usize>,
     /// Decided at recovery, told by the first step.
     pub changed_at_restart: Vec<Key>,
+    /// Attempts that ended with the process, and whether that made a dead letter; counted by the first
+    /// step.
+    pub tried_at_restart: Vec<(Key, bool)>,
+    pub usage: Usage,
+    /// 0 accepted, 1 sent, 2 delivered.
+    pub billable: u64,
+    pub caps: Caps,
+    pub exchange: u64,
+}
+
+/// Tenant, number of the category, tag and day → count, usage and price.
+pub type Usage = BTreeMap<(usize, u8, bool, u32), (i64, i128, i128)>;
+
+/// What was billed in all.
+pub fn billed(usage: &Usage, tenant: usize, of: Of) -> i128 {
+    let own = usage.iter().filter(|((other, category, tagged, _), _)| {
+        (*other, *category, *tagged) == (tenant, 12, false)
+    });
+    own.map(|(_, sums)| match of {
+        Of::Count => sums.0.into(),
+        Of::Cost => sums.1,
+        Of::Price => sums.2,
+    })
+    .sum()
+}
+
+/// The UTC day of a time.
+pub fn day_of(at_ms: u64) -> u32 {
+    (at_ms / (24 * HOUR_MS)) as u32
 }
 
 impl Model {
@@ -188,6 +220,103 @@ impl Model {
             stories: BTreeMap::new(),
             told: BTreeMap::new(),
             changed_at_restart: Vec::new(),
+            tried_at_restart: Vec::new(),
+            usage: Usage::new(),
+            billable: 1,
+            caps: Caps::default(),
+            exchange: 0,
+        }
+    }
+
+    fn add_usage(&mut self, cell: (usize, u8, bool, u32), usage: u64) {
+        let sums = self.usage.entry(cell).or_default();
+        sums.0 += 1;
+        sums.1 += i128::from(usage);
+    }
+
+    /// Something happened today that is counted alone.
+    pub fn use_one(&mut self, tenant: usize, category: u8) {
+        self.add_usage((tenant, category, false, day_of(self.now_ms)), 1);
+    }
+
+    fn use_of(&mut self, key: Key, category: u8) {
+        let tenant = self.messages[&key].draft.tenant;
+        self.use_one(tenant, category);
+    }
+
+    /// An attempt of the message is over, whatever came of it.
+    pub fn tried(&mut self, key: Key) {
+        self.use_of(key, 9);
+    }
+
+    /// A gateway took the message, or delivered it at once.
+    pub fn sent(&mut self, key: Key) {
+        self.use_of(key, 3);
+        if self.billable == 1 {
+            self.bill(key);
+        }
+    }
+
+    /// For the day of its acceptance.
+    fn bill(&mut self, key: Key) {
+        let message = &self.messages[&key];
+        let cost = message.draft.options.cost.max(1);
+        let day = day_of(message.accepted_ms);
+        let price = self.caps.price(message.accepted_ms, cost.into());
+        let cell = (message.draft.tenant, 12, false, day);
+        if !message.holds {
+            // A receipt came after its end.
+            let message = message.clone();
+            self.caps.take(&message);
+            self.count("billed after their end");
+        }
+        self.message(key).holds = false;
+        self.add_usage(cell, cost.into());
+        self.usage.get_mut(&cell).expect("just added").2 += price;
+    }
+
+    /// It will never be billed.
+    fn let_go(&mut self, key: Key) {
+        let message = self.messages[&key].clone();
+        if message.holds {
+            self.message(key).holds = false;
+            self.caps.give_back(&message, self.exchange);
+            if self
+                .caps
+                .all
+                .iter()
+                .any(|cap| cap.tenant == message.draft.tenant)
+            {
+                self.count("given back");
+            }
+        }
+    }
+
+    fn use_accepted(&mut self, key: Key) {
+        let message = &self.messages[&key];
+        let (tenant, tagged) = (message.draft.tenant, message.draft.options.tag);
+        let bytes = message.draft.payload_bytes as u64;
+        let cost = u64::from(message.draft.options.cost.max(1));
+        let day = day_of(self.now_ms);
+        let mut counted = vec![(1, 1), (10, bytes), (11, cost)];
+        let price = self.caps.price(message.accepted_ms, cost);
+        let whole = message.clone();
+        self.caps.take(&whole);
+        if self.billable == 0 {
+            counted.push((12, cost));
+            for tagged in [false, true] {
+                if !tagged || whole.draft.options.tag {
+                    self.usage.entry((tenant, 12, tagged, day)).or_default().2 += price;
+                }
+            }
+        } else {
+            self.message(key).holds = true;
+        }
+        for (category, usage) in counted {
+            self.add_usage((tenant, category, false, day), usage);
+            if tagged {
+                self.add_usage((tenant, category, true, day), usage);
+            }
         }
     }
 
@@ -217,6 +346,12 @@ impl Model {
         for key in std::mem::take(&mut self.changed_at_restart) {
             self.tell(key);
         }
+        for (key, dies) in std::mem::take(&mut self.tried_at_restart) {
+            self.tried(key);
+            if dies {
+                self.use_of(key, 6);
+            }
+        }
     }
 
     /// When the validity ends, ms.
@@ -242,6 +377,7 @@ impl Model {
         self.out.clear();
         self.restart.clear();
         self.changed_at_restart.clear();
+        self.tried_at_restart.clear();
         let keys: Vec<Key> = self.messages.keys().copied().collect();
         for key in keys {
             let message = self.messages.get_mut(&key).expect("listed");
@@ -263,6 +399,7 @@ impl Model {
                     message.in_doubt = dies && in_doubt;
                     message.ended_ms = now_ms;
                     self.changed_at_restart.push(key);
+                    self.tried_at_restart.push((key, dies));
                     self.restart.push(Return {
                         key,
                         reason,
@@ -297,6 +434,69 @@ impl Model {
                 ended.1 = false;
             }
         }
+        let usage = &self.usage;
+        let holding = self.messages.values().filter(|message| message.holds);
+        self.caps
+            .restart(|tenant, of| billed(usage, tenant, of), holding);
+    }
+
+    /// A record is forgotten with its messages.
+    pub fn remove(&mut self, key: Key) {
+        self.let_go(key);
+        self.messages.remove(&key).expect("it was remembered");
+    }
+
+    /// Other prices: what is held is held at them.
+    pub fn change_prices(&mut self, prices: Vec<(u64, u64)>) {
+        let before = self.caps.clone();
+        self.caps.prices = prices;
+        for message in self.messages.values().filter(|message| message.holds) {
+            let mut old = before.clone();
+            let reserved =
+                |caps: &Caps| caps.all.iter().map(|cap| cap.reserved).collect::<Vec<_>>();
+            old.take(message);
+            let was: Vec<i128> = reserved(&old);
+            self.caps.take(message);
+            for (place, was) in was.iter().enumerate() {
+                self.caps.all[place].reserved -= was - before.all[place].reserved;
+            }
+        }
+    }
+
+    /// As `accept` makes it.
+    pub fn message_of(&self, destination: usize, draft: &Draft) -> Message {
+        let now_ms = self.now_ms;
+        let options = &draft.options;
+        let at_ms = options.at_ms.filter(|at_ms| *at_ms > now_ms).unwrap_or(0);
+        let validity_ms = self.settings.destinations[destination].validity_ms;
+        let own_ms = match options.ttl_ms {
+            Some(ttl_ms) => at_ms.max(now_ms) + ttl_ms,
+            None if at_ms > 0 => at_ms + validity_ms,
+            None => 0,
+        };
+        let levels = self.settings.tenants[draft.tenant].levels;
+        Message {
+            destination,
+            level: if levels { options.level } else { 0 },
+            accepted_ms: now_ms,
+            at_ms,
+            own_ms,
+            state: if at_ms > 0 { SCHEDULED } else { WAITING },
+            attempts: 0,
+            flags: 0,
+            due_ms: 0,
+            code: None,
+            ended_ms: 0,
+            ended_here: false,
+            overdue: false,
+            replayed_until: None,
+            in_doubt: false,
+            redacted: false,
+            holds: false,
+            dispatched_ms: 0,
+            history: Vec::new(),
+            draft: draft.clone(),
+        }
     }
 
     pub fn settled(&mut self, key: Key, state: u8, outcome: u8, expected: &mut Expected) {
@@ -310,6 +510,20 @@ impl Model {
         message.state = state;
         (message.ended_ms, message.ended_here) = (now_ms, true);
         message.replayed_until = None;
+        match state {
+            DELIVERED => self.use_of(key, 4),
+            UNDELIVERED => self.use_of(key, 5),
+            FAILED => self.use_of(key, 6),
+            EXPIRED => self.use_of(key, 7),
+            CANCELLED => self.use_of(key, 8),
+            _ => {}
+        }
+        if state == DELIVERED && self.billable == 2 {
+            self.bill(key);
+        }
+        if !(state == SENT && self.billable == 2) {
+            self.let_go(key);
+        }
         if state != GIVEN_UP {
             self.tell(key);
         }
@@ -342,6 +556,9 @@ impl Model {
         expected: &mut Expected,
     ) {
         let now_ms = self.now_ms;
+        if attempted {
+            self.tried(key);
+        }
         let over = self.is_over(&self.messages[&key]);
         let expiry_ms = self.expiry_ms(&self.messages[&key]);
         let message = self.messages.get_mut(&key).expect("in flight");
@@ -365,6 +582,7 @@ impl Model {
             message.in_doubt = in_doubt;
             expected.returns.push(back);
             self.tell(key);
+            self.use_of(key, 6);
             self.count("died");
             return self.trim_dead(expected);
         }
@@ -387,6 +605,7 @@ impl Model {
 
     /// A message that has ended is forgotten before its record is.
     pub fn forget(&mut self, key: Key, expected: &mut Expected) {
+        self.let_go(key);
         let message = self.messages.remove(&key).expect("a known message");
         assert!(!message.is_live(), "forgotten before its end");
         for record in self.records.values_mut() {
@@ -580,35 +799,7 @@ impl Model {
     pub fn accept(&mut self, destination: usize, draft: &Draft, key: Key) {
         let now_ms = self.now_ms;
         let options = &draft.options;
-        let at_ms = options.at_ms.filter(|at_ms| *at_ms > now_ms).unwrap_or(0);
-        let validity_ms = self.settings.destinations[destination].validity_ms;
-        let own_ms = match options.ttl_ms {
-            Some(ttl_ms) => at_ms.max(now_ms) + ttl_ms,
-            None if at_ms > 0 => at_ms + validity_ms,
-            None => 0,
-        };
-        let levels = self.settings.tenants[draft.tenant].levels;
-        let message = Message {
-            destination,
-            level: if levels { options.level } else { 0 },
-            accepted_ms: now_ms,
-            at_ms,
-            own_ms,
-            state: if at_ms > 0 { SCHEDULED } else { WAITING },
-            attempts: 0,
-            flags: 0,
-            due_ms: 0,
-            code: None,
-            ended_ms: 0,
-            ended_here: false,
-            overdue: false,
-            replayed_until: None,
-            in_doubt: false,
-            redacted: false,
-            dispatched_ms: 0,
-            history: Vec::new(),
-            draft: draft.clone(),
-        };
+        let message = self.message_of(destination, draft);
         assert!(
             self.messages.insert(key, message).is_none(),
             "{key:x} came before"
@@ -618,6 +809,7 @@ impl Model {
             self.stories.insert(key, vec![(1, None, now_ms, 0)]);
         }
         self.tell(key);
+        self.use_accepted(key);
         self.accepted += 1;
         if let Some(name) = options.key {
             self.keys

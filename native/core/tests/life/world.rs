@@ -1,10 +1,11 @@
 //! One shard, what comes in, its disk, and crashes; each step is compared with the model.
 
+use super::caps::Caps;
 use super::disk::{self, Pages};
 use super::frames::{self, Draft, Filter, Options, id_of};
 use super::model::{
     CANCELLED, DEAD, DELIVERED, EXPIRED, Event, Expected, FAILED, GIVEN_UP, IN_FLIGHT, Key, Model,
-    Record, SENT,
+    Record, SENT, Usage, billed,
 };
 use super::random::Random;
 use super::settings::{DESTINATIONS, SENDERS, Settings, TENANTS};
@@ -16,10 +17,13 @@ use fairlead_core::exchange::{InputEntry, InputOp, write_input};
 use fairlead_core::message_id::MessageId;
 use fairlead_core::msgpack::Reader;
 use fairlead_core::record::{
-    self, BatchRecord, EventsRecord, JournalEntry, JournalReader, LogRecord, MESSAGE_REDACTED,
-    message_key, parse_key,
+    self, BatchRecord, DeltaReader, EventsRecord, JournalEntry, JournalReader, LogRecord,
+    MESSAGE_REDACTED, message_key, parse_key, parse_usage_record,
 };
-use fairlead_core::shard::{Bounds, EventBounds, Memory, Options as ShardOptions, Shard};
+use fairlead_core::shard::{
+    Bounds, EventBounds, Memory, Options as ShardOptions, Shard, UsageBounds,
+};
+use fairlead_core::usage::reserve::Slots;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Connections: the platform's publisher, one of each tenant behind it, and two gateways.
@@ -42,6 +46,8 @@ type Status = ((u8, u32, u64, Option<u64>, Option<u32>), Option<u64>, bool);
 
 /// What one exchange tells: sequences of events records and their contents.
 type Told = Vec<(u64, Vec<u8>)>;
+/// The same of usage records: also whether each is told again.
+type ToldUsage = Vec<(u64, bool, Vec<u8>)>;
 
 /// A request that takes more than one exchange.
 #[derive(Clone, Debug)]
@@ -91,6 +97,7 @@ enum Plan {
     },
     Job(Asked),
     Configure(Box<Settings>),
+    Prices(Vec<(u64, u64)>),
     Disconnect(u32),
     /// Nothing that messages notice; its answers are of no interest.
     Quiet,
@@ -113,7 +120,7 @@ pub struct World {
     now_ms: u64,
     pages: Pages,
     /// Journals that are not committed, and the model after each.
-    pending: VecDeque<(Vec<u8>, Model, Told)>,
+    pending: VecDeque<(Vec<u8>, Model, (Told, ToldUsage))>,
     /// Every events record that left the shard, by its sequence; the last of them that was taken.
     ledger: BTreeMap<u64, Vec<u8>>,
     taken: u64,
@@ -121,6 +128,19 @@ pub struct World {
     last_told: u64,
     /// What the exchange that is judged tells.
     telling: Told,
+    telling_usage: ToldUsage,
+    /// Usage as whoever is told folds it, up to which record, and up to which it was told since the
+    /// start.
+    folded: Usage,
+    folded_through: u64,
+    usage_told: u64,
+    /// Usage records that are stored after the exchange that is judged.
+    usage_records: BTreeMap<u64, Vec<u8>>,
+    /// Prices as the operator has them, and the table of this process.
+    caps: Caps,
+    slots: &'static Slots,
+    /// What the exchange that is judged knows to be committed.
+    committed: u64,
     committed_model: Model,
     exchange: u64,
     jobs: Vec<Asked>,
@@ -167,9 +187,19 @@ impl World {
                 at_hand_bytes: *random.choose(&[0, 400, 1 << 20]),
                 ..EventBounds::default()
             },
+            usage: UsageBounds {
+                told_bytes: *random.choose(&[1, 200, 1 << 20]),
+                exchange_bytes: *random.choose(&[1, 200, 1 << 20]),
+                record_bytes: *random.choose(&[1, 200, 1 << 16]),
+                tagged_bytes: u64::MAX,
+            },
         };
+        let billable = random.range(0, 2);
+        let caps = Caps::new(&mut random);
         let settings = Settings::new(&mut random);
-        let model = Model::new(&settings, memory);
+        let mut model = Model::new(&settings, memory);
+        model.billable = billable;
+        model.caps = caps.clone();
         let crash = *random.choose(&[0, 10, 60]);
         let mut world = Self {
             shard: new_shard(0, memory, bounds),
@@ -185,6 +215,14 @@ impl World {
             taken: 0,
             last_told: 0,
             telling: Vec::new(),
+            telling_usage: Vec::new(),
+            folded: Usage::new(),
+            folded_through: 0,
+            usage_told: 0,
+            usage_records: BTreeMap::new(),
+            slots: caps.slots(0, |_, _| 0),
+            caps,
+            committed: 0,
             exchange: 0,
             jobs: Vec::new(),
             serial: 0,
@@ -241,7 +279,23 @@ impl World {
         let (journal, model, told) = self.pending.pop_front().expect("an exchange");
         disk::apply(&mut self.pages, &journal);
         self.committed_model = model;
-        self.receive(told);
+        self.receive(told.0);
+        self.receive_usage(told.1);
+    }
+
+    /// What is told of usage arrives when it is stored, and is folded once.
+    fn receive_usage(&mut self, told: ToldUsage) {
+        for (sequence, again, list) in told {
+            assert!(sequence > self.usage_told, "usage told out of order");
+            self.usage_told = sequence;
+            if sequence <= self.folded_through {
+                assert!(again, "usage told twice");
+                self.model.count("usage told again");
+                continue;
+            }
+            judge::fold(&mut self.folded, &list);
+            self.folded_through = sequence;
+        }
     }
 
     /// What is told arrives when it is stored: again after a restart, but in order and the same.
@@ -301,12 +355,20 @@ impl World {
 
     fn start(&mut self) {
         self.exchange = 0;
-        self.last_told = 0;
+        (self.last_told, self.usage_told) = (0, 0);
+        self.usage_records.clear();
+        for (key, value) in self.pages.range(vec![10]..vec![11]) {
+            let sequence = u64::from_be_bytes(key[1..].try_into().expect("8 bytes"));
+            let list = parse_usage_record(value).expect("a usage record").bytes();
+            self.usage_records.insert(sequence, list.to_vec());
+        }
         self.jobs.clear();
         self.wake_after_ms = 0;
         self.shard = new_shard(self.now_ms, self.memory, self.bounds);
         let now_us = self.now_ms * 1000;
-        let all = self.settings.all();
+        let mut all = self.settings.all();
+        all.push(frames::billable(self.model.billable));
+        all.extend(self.caps.configure());
         let entries: Vec<InputEntry<'_>> = all
             .iter()
             .map(|bytes| InputEntry {
@@ -318,6 +380,12 @@ impl World {
         self.shard
             .configure(now_us, &write_input(0, &entries))
             .expect("configure");
+        let usage = &self.model.usage;
+        self.slots = self
+            .caps
+            .slots(self.now_ms, |tenant, of| billed(usage, tenant, of));
+        self.shard.set_slots(self.slots);
+        self.model.caps.prices.clone_from(&self.caps.prices);
         for chunk in disk::chunks(&self.pages, 1 << 20) {
             self.shard.recover(now_us, &chunk).expect("recover");
         }
@@ -368,11 +436,25 @@ impl World {
                         plan: Plan::Configure(Box::new(self.settings.clone())),
                     });
                 }
-                5 => {
+                5 if self.random.permille(500) => {
                     let id = self.id();
                     entries.push(quiet(InputOp::Checkpoint, id, Vec::new()));
                 }
-                6 => self.plan_taken(&mut entries),
+                5 => {
+                    let now_ms = self.now_ms;
+                    self.caps.change_prices(&mut self.random, now_ms);
+                    entries.push(Entry {
+                        op: InputOp::Configure,
+                        connection: self.id(),
+                        bytes: self.caps.configure_prices(),
+                        plan: Plan::Prices(self.caps.prices.clone()),
+                    });
+                }
+                6 => {
+                    self.plan_taken(&mut entries);
+                    let bytes = self.folded_through.to_le_bytes().to_vec();
+                    entries.push(quiet(InputOp::UsageTaken, 0, bytes));
+                }
                 _ => {
                     let gateway = *self.random.choose(&GATEWAYS);
                     entries.push(Entry {
@@ -708,6 +790,7 @@ impl World {
             .collect();
         let input = write_input(self.exchange, &inputs);
         let committed = self.exchange - 1 - self.pending.len() as u64;
+        self.committed = committed;
         let output = self
             .shard
             .step(self.now_ms * 1000, committed, &input)
@@ -728,7 +811,10 @@ impl World {
         self.pending.push_back((
             output.journal,
             self.model.clone(),
-            std::mem::take(&mut self.telling),
+            (
+                std::mem::take(&mut self.telling),
+                std::mem::take(&mut self.telling_usage),
+            ),
         ));
         self.compare();
     }

@@ -46,6 +46,8 @@ pub struct Bench {
     pub refused: Vec<u32>,
     /// Records of status events, by sequence; kept until the test takes them.
     pub told: Vec<(u64, Vec<u8>)>,
+    /// Flags and lists of usage records, which the next step takes; kept until the test takes them.
+    pub usage: Vec<(u32, Vec<u8>)>,
     pub json: Vec<String>,
 }
 
@@ -94,6 +96,7 @@ impl Bench {
             errors: Vec::new(),
             refused: Vec::new(),
             told: Vec::new(),
+            usage: Vec::new(),
             json: Vec::new(),
         };
         for change in changes {
@@ -300,6 +303,13 @@ impl Bench {
             if effect.op == 2 {
                 self.json
                     .push(String::from_utf8(effect.bytes.to_vec()).expect("UTF-8"));
+                continue;
+            }
+            if effect.op == 7 {
+                let (sequence, list) = effect.bytes.split_at(8);
+                self.usage.push((effect.connection, list.to_vec()));
+                let taken = (InputOp::UsageTaken, 0, sequence.to_vec());
+                self.entries.push(taken);
                 continue;
             }
             if effect.op == 5 {

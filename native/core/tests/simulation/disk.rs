@@ -27,12 +27,12 @@ pub fn apply(pages: &mut Pages, journal: &[u8]) {
     }
 }
 
-/// What recovery reads, cut into chunks of about `chunk_bytes`: meta, keys, events, states, log,
-/// batches.
+/// What recovery reads, cut into chunks of about `chunk_bytes`: meta, keys, events, usage, states,
+/// log, batches.
 pub fn chunks(pages: &Pages, chunk_bytes: usize) -> Vec<Vec<u8>> {
     let mut chunks = Vec::new();
     let mut writer = JournalWriter::new();
-    for first in [1, 5, 6, 4, 3, 2] {
+    for first in [1, 5, 6, 10, 4, 3, 2] {
         for (key, value) in pages.range(vec![first]..vec![first + 1]) {
             writer.put(key, value);
             if writer.bytes().len() >= chunk_bytes {

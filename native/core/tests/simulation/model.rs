@@ -102,6 +102,7 @@ pub enum Plan {
     Json,
     Checkpoint,
     DiskFull(bool),
+    UsageTaken,
 }
 
 #[derive(Clone, Debug)]
@@ -570,6 +571,7 @@ impl Model {
                 self.checkpoints.insert(connection);
             }
             Plan::DiskFull(full) => self.disk_full = *full,
+            Plan::UsageTaken => {}
             _ => {
                 if self.connections.contains_key(&connection) {
                     let replies = self.frame(connection, &planned.plan, sent, step);
@@ -1281,7 +1283,7 @@ impl Model {
         let mut done = BTreeSet::new();
         let mut last = None;
         let mut delivering = false;
-        for effect in &effects.entries {
+        for effect in effects.entries.iter().filter(|effect| effect.op != 7) {
             if last != Some(effect.connection) {
                 assert!(
                     done.insert(effect.connection),

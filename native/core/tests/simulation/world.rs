@@ -12,7 +12,7 @@ use super::wire::{self, Delivered, Frame, OkRest};
 use super::{HASH_KEY, SHARD, json};
 use fairlead_core::exchange::{InputEntry, InputOp, write_input};
 use fairlead_core::message_id::MessageId;
-use fairlead_core::record::message_key;
+use fairlead_core::record::{DeltaReader, message_key};
 use fairlead_core::shard::{Bounds, Memory, Options, Shard};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -155,6 +155,9 @@ pub struct World {
     digest: DefaultHasher,
     /// How often what happened.
     pub tally: BTreeMap<&'static str, u64>,
+    /// What was told of usage, by tenant and number of the category: each record once.
+    usage: BTreeMap<(Vec<u8>, u8), i64>,
+    usage_through: u64,
 }
 
 /// Messages that ended are forgotten at once.
@@ -243,6 +246,8 @@ impl World {
             wake_after_ms: 0,
             digest: DefaultHasher::new(),
             tally: BTreeMap::new(),
+            usage: BTreeMap::new(),
+            usage_through: 0,
         };
         world.start();
         world
@@ -492,6 +497,10 @@ impl World {
         let effects = wire::parse_effects(&pending.effects);
         let mut delivered: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for effect in &effects.entries {
+            if effect.op == 7 {
+                self.fold(effect.connection == 1, effect.bytes);
+                continue;
+            }
             let found = self
                 .clients
                 .iter()
@@ -540,6 +549,53 @@ impl World {
                 client.last_delivery = number;
             }
         }
+    }
+
+    /// A usage record arrives, and is taken some time later.
+    fn fold(&mut self, again: bool, bytes: &[u8]) {
+        let (sequence, list) = bytes.split_at(8);
+        let sequence = u64::from_le_bytes(sequence.try_into().expect("8 bytes"));
+        let bytes = sequence.to_le_bytes().to_vec();
+        let entry = request(InputOp::UsageTaken, 0, bytes, Plan::UsageTaken);
+        self.next_inputs.push(entry);
+        if sequence <= self.usage_through {
+            assert!(again, "usage record {sequence} was told twice");
+            return;
+        }
+        self.usage_through = sequence;
+        for delta in DeltaReader::parse(list).expect("a list").deltas() {
+            if delta.tag.is_empty() {
+                let cell = (delta.account.to_vec(), delta.category.number());
+                *self.usage.entry(cell).or_default() += delta.sums.count;
+            }
+        }
+    }
+
+    /// Everything has ended and was told: as many messages ended as were accepted.
+    fn check_usage(&self) {
+        let of = |account: &[u8], category: u8| {
+            let found = self.usage.get(&(account.to_vec(), category));
+            found.copied().unwrap_or(0)
+        };
+        let tenants: BTreeSet<&Vec<u8>> = self.usage.keys().map(|cell| &cell.0).collect();
+        let mut accepted = 0;
+        for tenant in tenants {
+            // Sent, failed, expired, cancelled; a gateway that delivers at once has sent.
+            let ended: i64 = [3, 6, 7, 8]
+                .map(|category| of(tenant, category))
+                .iter()
+                .sum();
+            assert_eq!(of(tenant, 1), ended, "accepted and ended of {tenant:?}");
+            assert_eq!(
+                of(tenant, 12),
+                of(tenant, 3),
+                "billed and sent of {tenant:?}"
+            );
+            assert!(of(tenant, 9) >= of(tenant, 3), "attempts of {tenant:?}");
+            accepted += of(tenant, 1);
+        }
+        let known = i64::try_from(self.durable.known.len()).expect("few");
+        assert_eq!(accepted, known, "accepted by all");
     }
 
     /// A client gets a delivery.
@@ -819,10 +875,11 @@ impl World {
         self.exchange(&[entry]);
         self.progress_fully();
         for _ in 0..20_000 {
-            if self.wake_after_ms > 0 {
+            let planned = std::mem::take(&mut self.next_inputs);
+            if self.wake_after_ms > 0 && planned.is_empty() {
                 break;
             }
-            self.exchange(&[]);
+            self.exchange(&planned);
             self.progress_fully();
         }
         let answered_now = self.model.answered_checkpoints;
@@ -830,9 +887,10 @@ impl World {
         self.count("checkpoints", answered_now);
         let left: Vec<&Vec<u8>> = self.disk.flushed.keys().collect();
         assert!(
-            left == [&vec![1, 2], &vec![1, 3]],
+            left == [&vec![1, 2], &vec![1, 3], &vec![1, 5]],
             "left on disk: {left:02x?}"
         );
+        self.check_usage();
         self.check();
     }
 }

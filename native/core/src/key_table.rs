@@ -1,26 +1,28 @@
-//! Idempotency keys of a shard: hash of (destination, tenant, key) → the message it was first given to.
+//! Keys that count once within a window: a hash of who gave the key and the key → what it was first
+//! given to (a shard: the message; usage: the hour and the account).
 //!
 //! Open addressing in 64 parts, so that growing one part moves a 64th of all. A key's age follows from
-//! its batch number, which only grows: `forget_below` names the first batch of the window, and a hand
-//! that goes round takes older keys out, a bounded number of slots a step.
+//! its value, which only grows with time: `forget_below` names the first value of the window, and a
+//! hand that goes round takes older keys out, a bounded number of slots a step.
 
-use super::batches::Key;
+/// What a key was given to; never 0.
+pub type Given = u64;
 
-/// 128 bits of a keyed hash: a collision would lose a message.
+/// 128 bits of a keyed hash: a collision would lose a message or an event.
 pub type KeyHash = [u8; 16];
 
 const PARTS: usize = 64;
 const SLOTS_MIN: usize = 16;
-/// A slot that holds no key: batch 0 is never used.
+/// A slot that holds no key.
 const EMPTY: Slot = Slot {
     hash: [0; 16],
-    key: 0,
+    given: 0,
 };
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     hash: KeyHash,
-    key: Key,
+    given: Given,
 }
 
 #[derive(Debug, Default)]
@@ -34,8 +36,8 @@ struct Part {
 pub struct KeyTable {
     parts: Vec<Part>,
     len: usize,
-    /// Messages below it are outside of the window.
-    first: Key,
+    /// What was given below it is outside of the window.
+    first: Given,
     /// Where the hand stands: part and slot.
     hand: (usize, usize),
     /// Slots the hand still has to look at in this round.
@@ -60,21 +62,28 @@ impl KeyTable {
         self.len
     }
 
-    /// The message that came with this key within the window.
-    pub fn find(&self, hash: &KeyHash) -> Option<Key> {
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What this key was given to within the window.
+    pub fn find(&self, hash: &KeyHash) -> Option<Given> {
         let part = &self.parts[part_of(hash)];
         let at = part.find(hash)?;
-        Some(part.slots[at].key).filter(|&key| key >= self.first)
+        Some(part.slots[at].given).filter(|&given| given >= self.first)
     }
 
-    /// Adds a key, or gives one that is outside of the window to a new message.
-    pub fn insert(&mut self, hash: KeyHash, key: Key) {
-        debug_assert_ne!(key, EMPTY.key);
-        self.len += usize::from(self.parts[part_of(&hash)].insert(Slot { hash, key }));
+    /// Adds a key, or gives one that is outside of the window to something new. Whether the table did
+    /// not hold it at all.
+    pub fn insert(&mut self, hash: KeyHash, given: Given) -> bool {
+        debug_assert_ne!(given, EMPTY.given);
+        let is_new = self.parts[part_of(&hash)].insert(Slot { hash, given });
+        self.len += usize::from(is_new);
+        is_new
     }
 
-    /// Messages below `first` leave the window.
-    pub fn forget_below(&mut self, first: Key) {
+    /// What was given below `first` leaves the window.
+    pub fn forget_below(&mut self, first: Given) {
         if first > self.first {
             self.first = first;
             // Once each slot, once more each that others move to, and the way from part to part.
@@ -88,8 +97,9 @@ impl KeyTable {
         self.left > 0
     }
 
-    /// Looks at up to `budget` slots and takes the keys out that left the window.
-    pub fn sweep(&mut self, budget: usize) {
+    /// Looks at up to `budget` slots and takes the keys out that left the window; `gone` is told what
+    /// each was given to.
+    pub fn sweep(&mut self, budget: usize, mut gone: impl FnMut(Given)) {
         for _ in 0..budget.min(self.left) {
             self.left -= 1;
             let (part, at) = self.hand;
@@ -99,11 +109,12 @@ impl KeyTable {
                 self.hand = ((part + 1) % PARTS, 0);
                 continue;
             }
-            let key = slots[at].key;
-            if key != EMPTY.key && key < self.first {
+            let given = slots[at].given;
+            if given != EMPTY.given && given < self.first {
                 // Another key may move to this slot: the hand stays.
                 self.parts[part].remove(at);
                 self.len -= 1;
+                gone(given);
             } else {
                 self.hand.1 += 1;
             }
@@ -136,7 +147,7 @@ impl Part {
         }
         let mask = self.mask();
         let mut at = place_of(hash, mask);
-        while self.slots[at].key != EMPTY.key {
+        while self.slots[at].given != EMPTY.given {
             if self.slots[at].hash == *hash {
                 return Some(at);
             }
@@ -148,7 +159,7 @@ impl Part {
     /// Whether the key is new.
     fn insert(&mut self, slot: Slot) -> bool {
         if let Some(at) = self.find(&slot.hash) {
-            self.slots[at].key = slot.key;
+            self.slots[at].given = slot.given;
             return false;
         }
         if self.used * 8 >= self.slots.len() * 7 {
@@ -162,7 +173,7 @@ impl Part {
     fn place(&mut self, slot: Slot) {
         let mask = self.mask();
         let mut at = place_of(&slot.hash, mask);
-        while self.slots[at].key != EMPTY.key {
+        while self.slots[at].given != EMPTY.given {
             at = (at + 1) & mask;
         }
         self.slots[at] = slot;
@@ -176,7 +187,7 @@ impl Part {
         loop {
             at = (at + 1) & mask;
             let slot = self.slots[at];
-            if slot.key == EMPTY.key {
+            if slot.given == EMPTY.given {
                 break;
             }
             let home = place_of(&slot.hash, mask);
@@ -193,7 +204,7 @@ impl Part {
     fn resize(&mut self, length: usize) {
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; length]);
         for slot in old {
-            if slot.key != EMPTY.key {
+            if slot.given != EMPTY.given {
                 self.place(slot);
             }
         }
@@ -251,11 +262,11 @@ mod tests {
                 table.insert(hash, number);
                 model.insert(name, number);
             }
-            table.sweep(64);
+            table.sweep(64, |_| ());
         }
         table.forget_below(40_000);
         while table.is_sweeping() {
-            table.sweep(1000);
+            table.sweep(1000, |_| ());
         }
         assert_eq!(table.len(), 0);
         assert_eq!(table.memory_bytes(), PARTS * SLOTS_MIN * size_of::<Slot>());
