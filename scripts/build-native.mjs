@@ -11,6 +11,8 @@ const native = join(root, 'native');
 const made = ['fairlead.node', 'index.d.ts'].map((name) => join(native, 'node', name));
 const stampFile = join(native, 'node', '.built-from');
 
+// Before the build: what changes meanwhile is not in it.
+const from = sourcesHash();
 if (!process.argv.includes('--force') && stamp() === readStamp()) {
   console.log('The native addon is there already, from the same sources.');
   process.exit(0);
@@ -22,14 +24,22 @@ const { code } = await run('napi', [
 if (code === 0) writeFileSync(stampFile, stamp());
 process.exit(code);
 
-/** Hash of sources, tools and results; empty where there is no result. */
+/** Of sources, tools and results; empty where there is no result. */
 function stamp() {
-  if (!made.every((file) => existsSync(file))) return '';
-  const hash = createHash('sha256');
-  for (const file of [...sources(), ...made]) hash.update(`${file}\0`).update(readFileSync(file));
+  return made.every((file) => existsSync(file)) ? `${from} ${hashOf(made).digest('hex')}` : '';
+}
+
+function sourcesHash() {
+  const hash = hashOf(sources());
   const compiler = spawnSync('rustc', ['--version'], { cwd: native, encoding: 'utf8' }).stdout;
   hash.update(`${process.arch} ${compiler} ${process.env.RUSTFLAGS ?? ''}`);
   return hash.digest('hex');
+}
+
+function hashOf(files) {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(`${file}\0`).update(readFileSync(file));
+  return hash;
 }
 
 /** All that the addon is made of. */
