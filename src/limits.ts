@@ -3,6 +3,8 @@
  *
  * The native core has its own copy of those it enforces (native/core/src/limits.rs); a test compares them.
  */
+import { USAGE_LIMITS } from './limits-usage.ts';
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -319,6 +321,9 @@ export const LIMITS = {
   outboxItemsPerPage: 2_000,
   /** Map of the environment that the outbox, callbacks and receipts share: sparse, grown when it must. */
   outboundMapBytes: 8 * 1024 * MIB,
+
+  // Usage: counters, prices, caps and triggers.
+  ...USAGE_LIMITS,
 
   // Durability.
   /** One big sparse map for each shard. LMDB grows it when it must; the disk reserve bounds the file. */

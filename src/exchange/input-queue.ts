@@ -18,6 +18,7 @@ export interface ReadyInput {
   buffer: ArrayBuffer;
   bytes: number;
   windows: Windows;
+  entries: number;
 }
 
 interface Waiting {
@@ -34,8 +35,9 @@ export class InputQueue {
   /** Full inputs, oldest first. */
   #full: Waiting[] = [];
   #open: Waiting = { input: new InputBuffer(FIRST_BYTES), windows: new Map() };
-  /** Bytes of `#full`. */
+  /** Bytes and entries of `#full`. */
   #fullBytes = 0;
+  #fullEntries = 0;
   #spareWindows: Windows[] = [];
 
   /** `bytesMax`: of all that waits; past it frames are not taken. */
@@ -50,6 +52,11 @@ export class InputQueue {
   /** Bytes that wait. */
   get bytes(): number {
     return this.#fullBytes + this.#open.input.bytes;
+  }
+
+  /** Entries that wait. */
+  get entries(): number {
+    return this.#fullEntries + this.#open.input.entries;
   }
 
   /** Whether an entry of that many bytes fits below the bound. */
@@ -77,14 +84,18 @@ export class InputQueue {
   next(exchange: number): ReadyInput {
     const full = this.#full.shift();
     const { input, windows } = full ?? this.#open;
-    if (full !== undefined) this.#fullBytes -= full.input.bytes;
+    const { entries } = input;
+    if (full !== undefined) {
+      this.#fullBytes -= full.input.bytes;
+      this.#fullEntries -= entries;
+    }
     const { buffer, bytes } = input.finish(exchange);
     if (full === undefined) this.#open = this.#newOpen(input);
-    return { buffer, bytes, windows };
+    return { buffer, bytes, windows, entries };
   }
 
   /** Takes the buffer and the map of an input back when its exchange is over. */
-  giveBack({ buffer, bytes, windows }: ReadyInput): void {
+  giveBack({ buffer, bytes, windows }: Omit<ReadyInput, 'entries'>): void {
     this.giveBuffer(buffer, bytes);
     this.giveWindows(windows);
   }
@@ -101,6 +112,7 @@ export class InputQueue {
   #close(): void {
     this.#full.push(this.#open);
     this.#fullBytes += this.#open.input.bytes;
+    this.#fullEntries += this.#open.input.entries;
     this.#open = this.#newOpen(new InputBuffer(FIRST_BYTES));
   }
 

@@ -26,7 +26,7 @@ export class JournalChunk {
     if (this.#used + needed > this.#bytes.length)
       this.#bytes = new Uint8Array(COUNT_BYTES + needed);
     const at = this.#used;
-    this.#bytes.set([PUT, key.length, 0, 0], at);
+    this.#bytes.set([PUT, key.length & 0xff, key.length >> 8, 0], at);
     new DataView(this.#bytes.buffer).setUint32(at + 4, value.length, true);
     this.#bytes.set(key, at + ENTRY_HEADER_BYTES);
     this.#bytes.set(value, at + ENTRY_HEADER_BYTES + key.length);

@@ -1,14 +1,9 @@
 // The gate's state machine as the native core gives it (native/node/src/gate.rs). It is told the time,
 // does no I/O, and every error that it throws is a fault after which nothing of it can be trusted.
 
-export interface GateStep {
-  /** Bytes that `takeEffects` writes. */
-  readonly effectsBytes: number;
-  /** Bytes that `takeJournal` writes; 4: it is empty. */
-  readonly journalBytes: number;
-  /** The effects have to wait for the flush of the journal, also where they leave at once. */
-  readonly flush: boolean;
-}
+import type { MainMachine, MainStep } from '../exchange/main-machine.ts';
+
+export type GateStep = MainStep;
 
 /** What `enter` and `enterKey` return. */
 export const ENTERED = { passed: 0, waiting: 1, impeded: 2, notOpen: 3 } as const;
@@ -37,13 +32,10 @@ export const ANSWER = {
 export const ANSWER_NUMBERS = 9;
 
 /** Times in µs since 1970. */
-export interface GateMachine {
+export interface GateMachine extends MainMachine {
   configure(nowUs: number, entries: Uint8Array): void;
   recover(nowUs: number, chunk: Uint8Array): void;
   recoverFinish(nowUs: number): void;
-  step(nowUs: number, input: Uint8Array): GateStep;
-  takeEffects(output: Uint8Array): void;
-  takeJournal(output: Uint8Array): void;
   /** `waitMs` −1: as the policy says. A step has to run in the same turn if the caller waits. */
   enter(
     answer: Float64Array,

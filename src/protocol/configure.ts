@@ -2,6 +2,7 @@
 // `gatewayUp`.
 // The table is in docs/exchange.md.
 import { pack } from './msgpack.ts';
+import { type CapFields, capInOrder, type PriceFields, priceInOrder } from './usage-exchange.ts';
 
 export const ENTITY_KIND = {
   destination: 1,
@@ -10,6 +11,8 @@ export const ENTITY_KIND = {
   sender: 4,
   pool: 5,
   gateway: 6,
+  price: 14,
+  cap: 15,
 } as const;
 export type EntityKind = keyof typeof ENTITY_KIND;
 
@@ -97,6 +100,8 @@ interface FieldsOf {
   readonly sender: SenderFields;
   readonly pool: PoolFields;
   readonly gateway: GatewayFields;
+  readonly price: PriceFields;
+  readonly cap: CapFields;
 }
 
 /** What `configure` sets; fields of `null` delete, back to the defaults. A sender's name is `tenant/sender`. */
@@ -132,7 +137,21 @@ function fieldsInOrder(change: Configure): unknown[] | null {
       const { type, destinations, weight, ratePerSec, burst, inFlightMax, paused } = change.fields;
       return [GATEWAY_TYPE[type], destinations, weight, ratePerSec, burst, inFlightMax, paused];
     }
+    case 'price':
+      return priceInOrder(change.fields);
+    case 'cap':
+      return capInOrder(change.fields);
   }
+}
+
+/** What a message has to come to before it is counted as one to be paid for. */
+const BILLABLE = { accepted: 0, sent: 1, delivered: 2 } as const;
+export type Billable = keyof typeof BILLABLE;
+const BILLABLE_KIND = 16;
+
+/** Bytes of `configure` of that. */
+export function encodeBillable(billable: Billable): Uint8Array {
+  return pack([BILLABLE_KIND, '', [BILLABLE[billable]]]);
 }
 
 /** Bytes of `gatewayUp`: whether a gateway can be reached; one that cannot gets nothing. */

@@ -4,12 +4,15 @@
 import { ENTITY_KIND, type EntityKind } from './configure.ts';
 import type { GateOp } from './gate-exchange.ts';
 import { pack } from './msgpack.ts';
+import type { UsageOp } from './usage-exchange.ts';
 
 export {
+  type Billable,
   type Configure,
   type DestinationFields,
   ENTITY_KIND,
   type EntityKind,
+  encodeBillable,
   encodeConfigure,
   encodeGatewayUp,
   type GatewayFields,
@@ -50,8 +53,9 @@ export const INPUT_OP = {
   gatewayUp: 22,
   eventsTaken: 23,
   forget: 24,
+  usageTaken: 25,
 } as const;
-export type InputOp = (typeof INPUT_OP)[keyof typeof INPUT_OP] | GateOp;
+export type InputOp = (typeof INPUT_OP)[keyof typeof INPUT_OP] | GateOp | UsageOp;
 
 export const EFFECT_OP = {
   send: 1,
@@ -60,6 +64,8 @@ export const EFFECT_OP = {
   replyFrame: 4,
   statusEvents: 5,
   entered: 6,
+  usage: 7,
+  fired: 8,
 } as const;
 
 /**
@@ -74,6 +80,7 @@ export const SCOPE_BIT = {
   internal: 8,
   gate: 16,
   receive: 32,
+  usage: 64,
 } as const;
 
 /** Counters of the effects header, in its order. */
@@ -204,8 +211,8 @@ export function encodeDiskFull(refuse: boolean): Uint8Array {
   return Uint8Array.of(refuse ? 1 : 0);
 }
 
-/** Bytes of `eventsTaken`: the last record of status events that was taken. */
-export function encodeEventsTaken(sequence: number): Uint8Array {
+/** Bytes of `eventsTaken` and `usageTaken`: the last record of status events, or of usage, that was taken. */
+export function encodeTaken(sequence: number): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(sequence), true);
   return bytes;
@@ -303,8 +310,8 @@ export class EffectsReader {
     return this.#bytes.subarray(this.start, this.end);
   }
 
-  /** The sequence of the current entry, which is `statusEvents`; its events follow. */
-  eventSequence(): number {
+  /** The sequence of the current entry, which is `statusEvents` or `usage`; what it tells follows. */
+  toldSequence(): number {
     return u64(this.#view, this.start);
   }
 

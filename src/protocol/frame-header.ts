@@ -76,6 +76,7 @@ export class FrameHeader {
       case KIND.inbound:
       case KIND.acquire:
       case KIND.release:
+      case KIND.use:
         return fields < 3 ? 'wrongType' : undefined;
       case KIND.renew:
         return fields < 4 ? 'wrongType' : undefined;

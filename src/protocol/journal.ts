@@ -9,6 +9,8 @@ export interface JournalEntry {
 }
 
 const HEADER_BYTES = 8;
+/** The length of a key is the byte behind the operation and, above it, the next two. */
+const KEY_HIGH = 256;
 
 /**
  * Iterates over a journal.
@@ -23,9 +25,9 @@ export function* readJournal(bytes: Uint8Array): Generator<JournalEntry, void, u
     if (at + HEADER_BYTES > bytes.length) throw damaged(at);
     const op = bytes[at];
     const key = at + HEADER_BYTES;
-    const value = key + (bytes[at + 1] as number);
+    const value = key + (bytes[at + 1] as number) + KEY_HIGH * view.getUint16(at + 2, true);
     const end = value + view.getUint32(at + 4, true);
-    const isWhole = end <= bytes.length && view.getUint16(at + 2, true) === 0;
+    const isWhole = end <= bytes.length;
     if (!isWhole || !(op === 1 || (op === 2 && end === value))) throw damaged(at);
     yield { put: op === 1, key: bytes.subarray(key, value), value: bytes.subarray(value, end) };
     at = end;

@@ -7,11 +7,13 @@ export const RECORD_TYPE = {
   ceiling: 2,
   through: 3,
   eventsCeiling: 4,
+  usageCeiling: 5,
   batch: 16,
   log: 17,
   state: 18,
   keys: 19,
   events: 20,
+  usage: 21,
 } as const;
 export type RecordType = keyof typeof RECORD_TYPE;
 
@@ -20,11 +22,13 @@ export const RECORD_VERSION: Readonly<Record<RecordType, number>> = {
   ceiling: 1,
   through: 1,
   eventsCeiling: 1,
+  usageCeiling: 1,
   batch: 2,
   log: 2,
   state: 2,
   keys: 1,
   events: 1,
+  usage: 1,
 };
 
 /** Why a record cannot be used. */

@@ -39,14 +39,15 @@ export const META_IDENTITY = Uint8Array.of(1, 1);
 export const META_CEILING = Uint8Array.of(1, 2);
 export const META_THROUGH = Uint8Array.of(1, 3);
 export const META_EVENTS = Uint8Array.of(1, 4);
+export const META_USAGE = Uint8Array.of(1, 5);
 
 /** What a key of the store names; a sequence may exceed 2⁵³. */
 export type RecordKey =
-  | { readonly name: 'identity' | 'ceiling' | 'through' | 'eventsCeiling' }
+  | { readonly name: 'identity' | 'ceiling' | 'through' | 'eventsCeiling' | 'usageCeiling' }
   | { readonly name: 'batch'; readonly batch: number; readonly firstIndex: number }
   | { readonly name: 'log'; readonly sequence: bigint }
   | { readonly name: 'state'; readonly batch: number }
-  | { readonly name: 'events'; readonly sequence: bigint }
+  | { readonly name: 'events' | 'usage'; readonly sequence: bigint }
   | { readonly name: 'keys'; readonly hour: number; readonly batch: number };
 
 /** Reads a key; `undefined` if it is none of ours. */
@@ -56,7 +57,7 @@ export function readRecordKey(key: Uint8Array): RecordKey | undefined {
   const shape = key.length === 0 ? '' : `${key[0]}/${key.length}`;
   switch (shape) {
     case '1/2': {
-      const names = ['identity', 'ceiling', 'through', 'eventsCeiling'] as const;
+      const names = ['identity', 'ceiling', 'through', 'eventsCeiling', 'usageCeiling'] as const;
       const name = names[view.getUint8(1) - 1];
       return name === undefined ? undefined : { name };
     }
@@ -68,6 +69,8 @@ export function readRecordKey(key: Uint8Array): RecordKey | undefined {
       return { name: 'state', batch: u48(1) };
     case '6/9':
       return { name: 'events', sequence: view.getBigUint64(1) };
+    case '10/9':
+      return { name: 'usage', sequence: view.getBigUint64(1) };
     case '5/11':
       return { name: 'keys', hour: view.getUint32(1), batch: u48(5) };
     default:
@@ -85,9 +88,15 @@ export function decodeEventsRecord(value: Uint8Array): { events: StatusEvent[] }
   }
 }
 
+/** The list of deltas of a usage record, a view. @throws RecordError */
+export function readUsageRecord(value: Uint8Array): Uint8Array {
+  readContent(value, ['usage']);
+  return value.subarray(RECORD_HEADER_BYTES);
+}
+
 /** Reads a record that holds one number. @throws RecordError */
 export function decodeMark(value: Uint8Array): bigint {
-  const { bytes } = readContent(value, ['ceiling', 'through', 'eventsCeiling']);
+  const { bytes } = readContent(value, ['ceiling', 'through', 'eventsCeiling', 'usageCeiling']);
   const mark = bytes.u64();
   bytes.end();
   return mark;

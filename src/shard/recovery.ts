@@ -1,6 +1,6 @@
 /**
  * Reads what a shard stored and hands it to the native core in the order of replay: meta, keys,
- * events, states, log, batches (docs/exchange.md), in chunks of the journal's form.
+ * events, usage, states, log, batches (docs/exchange.md), in chunks of the journal's form.
  */
 import { JournalChunk, type TakeChunk } from '../exchange/journal-chunk.ts';
 import { RECORD_VERSION } from '../protocol/records.ts';
@@ -13,11 +13,11 @@ const TABLES = [
   [1, 'meta', RECORD_VERSION.through],
   [5, 'keys', RECORD_VERSION.keys],
   [6, 'events', RECORD_VERSION.events],
+  [10, 'usage', RECORD_VERSION.usage],
   [4, 'state', RECORD_VERSION.state],
   [3, 'log', RECORD_VERSION.log],
   [2, 'batch', RECORD_VERSION.batch],
 ] as const;
-const TABLE_MAX = 6;
 const BATCH = 2;
 const IDENTITY = 1;
 /** Place of a batch record's count of messages. */
@@ -49,9 +49,11 @@ export function recover(environment: Environment, take: TakeChunk): RecoveryFigu
 }
 
 function refuseUnknownKeys(environment: Environment): void {
+  // 7 to 9 are the gate's.
   for (const [start, end] of [
     [0, 1],
-    [TABLE_MAX + 1, 255],
+    [7, 10],
+    [11, 255],
   ] as const) {
     for (const { key } of environment.range(Uint8Array.of(start), Uint8Array.of(end))) {
       throw new Error(

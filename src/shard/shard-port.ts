@@ -19,10 +19,11 @@ import {
   EffectsReader,
   encodeConnect,
   encodeDiskFull,
-  encodeEventsTaken,
+  encodeTaken,
   INPUT_OP,
   type InputOp,
 } from '../protocol/exchange.ts';
+import { DELTAS_AGAIN } from '../protocol/usage-exchange.ts';
 import type { ShardSink } from './shard-sink.ts';
 import type { ExchangeResult, ExchangeTask } from './tasks.ts';
 
@@ -62,8 +63,8 @@ const OUTPUT_FIRST_BYTES = 256 * 1024;
 const RETRY_AFTER_MS = 200;
 /** The core tells calls from connections by the highest bit. */
 const REQUEST_ID_MAX = 0x7fff_ffff;
-/** Before the events of an entry. */
-const EVENT_SEQUENCE_BYTES = 8;
+/** Before the events of an entry, or its deltas. */
+const SEQUENCE_BYTES = 8;
 const utf8 = new TextDecoder();
 
 export class ShardPort {
@@ -136,7 +137,12 @@ export class ShardPort {
 
   /** The records of status events up to this one are kept elsewhere: the shard forgets them. */
   eventsTaken(sequence: number): void {
-    this.#append(INPUT_OP.eventsTaken, 0, encodeEventsTaken(sequence));
+    this.#append(INPUT_OP.eventsTaken, 0, encodeTaken(sequence));
+  }
+
+  /** What was counted up to this record is kept elsewhere: the shard forgets it. */
+  usageTaken(sequence: number): void {
+    this.#append(INPUT_OP.usageTaken, 0, encodeTaken(sequence));
   }
 
   /** Copies a client frame into the open input; false when too much waits: nothing was taken. */
@@ -319,8 +325,12 @@ export class ShardPort {
     if (op === EFFECT_OP.reply || op === EFFECT_OP.replyFrame) {
       this.#reply(effects.connection, op, effects.entry());
     } else if (op === EFFECT_OP.statusEvents) {
-      const events = effects.entry().subarray(EVENT_SEQUENCE_BYTES);
-      this.#options.sink.statusEvents(this.shard, effects.eventSequence(), events);
+      const events = effects.entry().subarray(SEQUENCE_BYTES);
+      this.#options.sink.statusEvents(this.shard, effects.toldSequence(), events);
+    } else if (op === EFFECT_OP.usage) {
+      const again = (effects.connection & DELTAS_AGAIN) !== 0;
+      const deltas = effects.entry().subarray(SEQUENCE_BYTES);
+      this.#options.sink.usage(this.shard, { again, sequence: effects.toldSequence(), deltas });
     } else {
       throw new RangeError(`effects have an entry of unknown op ${op}`);
     }

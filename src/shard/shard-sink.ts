@@ -7,4 +7,11 @@ export interface ShardSink extends FrameSink {
    * that was not taken (`ShardPort.eventsTaken`). The bytes are valid only during the call.
    */
   statusEvents(shard: number, sequence: number, bytes: Uint8Array): void;
+
+  /**
+   * A record of what was counted, in ascending order of sequences; after a restart again from the first
+   * that was not taken (`ShardPort.usageTaken`), and then `again` is true. The bytes are valid only
+   * during the call.
+   */
+  usage(shard: number, told: { again: boolean; sequence: number; deltas: Uint8Array }): void;
 }

@@ -6,6 +6,7 @@
  *   DIR/main/           environment of the main thread (entities)
  *   DIR/outbound/       environment of what is sent out, and of what is waited for (outbound-tables.ts)
  *   DIR/gate/           environment of permits (gate-tables.ts)
+ *   DIR/usage/          environment of counters and triggers (usage-tables.ts)
  *   DIR/shard-0/ …      environment of each shard
  */
 import { randomBytes } from 'node:crypto';
@@ -100,6 +101,11 @@ export class DataDirectory {
   /** Folder of the environment of permits. */
   get gatePath(): string {
     return join(this.path, 'gate');
+  }
+
+  /** Folder of the environment of counters and triggers. */
+  get usagePath(): string {
+    return join(this.path, 'usage');
   }
 
   /** Gives the lock back; everything in the directory must be closed before. */

@@ -7,6 +7,7 @@
  *   3 callback records         4 callbacks taken
  *   5 receipts by id           6 receipts by time         7 late statuses
  *   8 keys of inbound messages [8, hash]                  9 the same by time [9, ms 64 bits, hash]
+ *   10 holds of triggers on tenants: [10, sid]
  *
  * Writes of several tables that are queued in one turn of the event loop are one transaction.
  */
@@ -22,6 +23,7 @@ export const OUTBOUND_TABLE = {
   lateStatuses: 7,
   inboundKeys: 8,
   inboundTimes: 9,
+  usageHolds: 10,
 } as const;
 
 const NUMBER_BYTES = 6;

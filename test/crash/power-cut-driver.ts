@@ -96,6 +96,7 @@ const sink: ShardSink = {
   closeConnection: () => {},
   windowReleased: () => {},
   statusEvents: () => {},
+  usage: () => {},
 };
 
 function take(bytes: Uint8Array, lines: string[]): void {

@@ -9,10 +9,10 @@ import {
   encodeConfigure,
   encodeConnect,
   encodeDiskFull,
-  encodeEventsTaken,
   encodeExplain,
   encodeInUse,
   encodeStats,
+  encodeTaken,
   INPUT_OP,
   InputBuffer,
 } from '../../src/protocol/exchange.ts';
@@ -51,7 +51,8 @@ function encode(entry: Entry): Uint8Array | undefined {
     case 'inUse':
       return encodeInUse(entry.kind as EntityKind, entry.name as string);
     case 'eventsTaken':
-      return encodeEventsTaken(entry.sequence as number);
+    case 'usageTaken':
+      return encodeTaken(entry.sequence as number);
     case 'diskFull':
       return encodeDiskFull(entry.refuse as boolean);
     default:
@@ -128,7 +129,10 @@ t.test('effects mean what the golden file says', async (t) => {
       entries.push({ op: 'reply', connection, text: new TextDecoder().decode(reader.entry()) });
     } else if (reader.op === EFFECT_OP.statusEvents) {
       const events = plain(decodeStatusEvents(reader.entry().subarray(8)));
-      entries.push({ op: 'statusEvents', connection, sequence: reader.eventSequence(), events });
+      entries.push({ op: 'statusEvents', connection, sequence: reader.toldSequence(), events });
+    } else if (reader.op === EFFECT_OP.usage) {
+      const list = hexOf(reader.entry().subarray(8));
+      entries.push({ op: 'usage', connection, sequence: reader.toldSequence(), list });
     } else if (reader.op === EFFECT_OP.replyFrame) {
       entries.push({ op: 'replyFrame', connection, hex: hexOf(reader.entry()) });
     } else {

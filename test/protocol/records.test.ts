@@ -13,8 +13,9 @@ import {
   readJournal,
   readRecordHeader,
   readRecordKey,
+  readUsageRecord,
 } from '../../src/protocol/records.ts';
-import { bytesOf, golden, plain } from './golden.ts';
+import { bytesOf, golden, hexOf, plain } from './golden.ts';
 
 interface Row {
   name: string;
@@ -42,6 +43,7 @@ function decode(type: Row['meaning']['type'], value: Uint8Array): object {
   if (type === 'batch') return decodeBatchRecord(value);
   if (type === 'log') return decodeLogRecord(value);
   if (type === 'events') return decodeEventsRecord(value);
+  if (type === 'usage') return { list: hexOf(readUsageRecord(value)) };
   if (type === 'keys') return decodeKeysRecord(value);
   if (type !== 'state') return { value: decodeMark(value) };
   const { asOf, endedMs, states, extras } = decodeStateRecord(value);
@@ -73,7 +75,8 @@ t.test('keys say what they name', async (t) => {
     name: 'events',
     sequence: 2n ** 32n + 4n,
   });
-  for (const other of ['', '01', '0105', '02', '050000', '060000', '070000']) {
+  t.same(readRecordKey(bytesOf('0a0000000100000004')), { name: 'usage', sequence: 2n ** 32n + 4n });
+  for (const other of ['', '01', '0106', '02', '050000', '060000', '070000']) {
     t.equal(readRecordKey(bytesOf(other)), undefined, other);
   }
 });

@@ -38,6 +38,9 @@ t.test('limits of the core', async (t) => {
     ...['recordsPerExchange', 'cellsPerChain', 'cellPlaces', 'takeTriesMax', 'freePermitsMin'],
     ...['gateIdleMs', 'gateLogBytes', 'gateLogRecords', 'snapshotPermits', 'gateDeletes'],
     ...['gateItems', 'gateKeysLookedAt', 'gatePaceUsMax'],
+    ...['usageQuantityEnd', 'usageCountEnd', 'usageCountersAll', 'usageDirtyCells', 'usageItems'],
+    ...['usageCheckpointCells', 'usageCheckpointMs', 'usageLogBytes', 'usagePieceCells'],
+    ...['usageDeletes', 'usageReads', 'usageReadDays', 'usageReadRanges', 'usageParents'],
   ];
   const source = read('native/core/src/limits.rs');
   const rows = [...source.matchAll(/^pub const (\w+): \w+ =\s*([\d_* ]+);$/gm)];
@@ -66,7 +69,7 @@ t.test('kinds and outcomes of the core', async (t) => {
   t.same(table('OUTCOME'), OUTCOME);
   const kinds: Readonly<Record<string, number>> = KIND;
   const core = Object.entries(table('KIND'));
-  t.equal(core.length, 16);
+  t.equal(core.length, 17);
   for (const [name, number] of core) t.equal(kinds[name], number, name);
 });
 

@@ -32,6 +32,7 @@ export class RecordingSink implements ShardSink {
   readonly closed: [connection: number, code: number][] = [];
   readonly released = new Map<number, number>();
   readonly events: { shard: number; sequence: number; events: StatusEvent[] }[] = [];
+  readonly usages: { shard: number; again: boolean; sequence: number; deltas: Uint8Array }[] = [];
   /** Frames of each call of sendFrames. */
   readonly calls: number[] = [];
   #waiting: { holds: () => boolean; resolve: () => void }[] = [];
@@ -58,6 +59,11 @@ export class RecordingSink implements ShardSink {
 
   statusEvents(shard: number, sequence: number, bytes: Uint8Array): void {
     this.events.push({ shard, sequence, events: decodeStatusEvents(bytes) });
+    this.#check();
+  }
+
+  usage(shard: number, told: { again: boolean; sequence: number; deltas: Uint8Array }): void {
+    this.usages.push({ shard, ...told, deltas: told.deltas.slice() });
     this.#check();
   }
 
