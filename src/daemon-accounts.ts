@@ -3,6 +3,8 @@
 import { accountErrorForm } from './accounts/account-error.ts';
 import type { AccountDirectory, AccountMessages, ListPage } from './accounts/ports.ts';
 import { accountRoutes } from './accounts/routes.ts';
+import type { AccountUsage } from './accounts/usage-ports.ts';
+import { usageFormRoutes } from './accounts/usage-routes.ts';
 import type { Logger } from './base/logger.ts';
 import type { EntityService } from './dispatch/entity-service.ts';
 import type { ShardPage } from './dispatch/message-list.ts';
@@ -22,10 +24,11 @@ export interface AccountParts {
   readonly hashKey: Uint8Array;
   readonly logger: Logger;
   readonly late: LateMessages;
+  readonly usage: AccountUsage;
 }
 
 /** The routes of the account form, and how errors below its path are answered. */
-export function accountForm({ entities, shards, hashKey, logger, late }: AccountParts): {
+export function accountForm({ entities, shards, hashKey, logger, late, usage }: AccountParts): {
   readonly routes: FormRoute[];
   readonly errorForm: ErrorForm;
 } {
@@ -35,7 +38,10 @@ export function accountForm({ entities, shards, hashKey, logger, late }: Account
   const directory = accountDirectory(entities);
   const onUnroutable = unroutableLog(logger);
   return {
-    routes: accountRoutes({ directory, messages, hashKey, onUnroutable }),
+    routes: [
+      ...accountRoutes({ directory, messages, hashKey, onUnroutable }),
+      ...usageFormRoutes({ directory, usage }),
+    ],
     errorForm: accountErrorForm,
   };
 }

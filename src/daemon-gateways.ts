@@ -40,6 +40,8 @@ export interface GatewayParts {
   readonly receiptWaitMs: number;
   /** Receipts of messages that their shards have forgotten. */
   readonly late: ReceiptBookOptions['late'];
+  /** A message from a phone was taken for a tenant. */
+  readonly inboundTaken: (tenant: string) => void;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
@@ -168,9 +170,15 @@ function shardsOf({ entities, shards, connections }: GatewayParts): GatewayShard
   };
 }
 
-function inboundPorts({ entities, shards, outbound }: GatewayParts): InboundPorts {
+function inboundPorts({
+  entities,
+  shards,
+  outbound,
+  inboundTaken: taken,
+}: GatewayParts): InboundPorts {
   const messages = new MessageShards(entities, shards);
   return {
+    taken,
     number: (name) => {
       const fields = entities.find('number', name)?.fields;
       return fields === undefined ? undefined : { name, ...fields };

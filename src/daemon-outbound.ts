@@ -22,6 +22,8 @@ export interface OutboundParts {
   readonly secretOf: (tenant: string, version: number) => string;
   readonly eventsTaken: (shard: number, sequence: number) => void;
   readonly clock: Clock;
+  /** A request of a tenant was taken by its endpoint. */
+  readonly delivered: (tenant: string) => void;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
@@ -48,6 +50,13 @@ export function joinOutbound(parts: OutboundParts): JoinedOutbound {
       formToken: (account) => entities.find('account', account)?.fields.primaryToken,
     },
     clock,
+    onDelivered: (signing) => {
+      const isStandard = signing.kind === 'standard';
+      const tenant = isStandard
+        ? signing.tenant
+        : entities.find('account', signing.account)?.fields.tenant;
+      if (tenant !== undefined) parts.delivered(tenant);
+    },
     logger,
     onFatal,
   });

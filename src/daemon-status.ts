@@ -4,12 +4,14 @@ import { FLUSH_BOUNDS_SECONDS, type FlushSnapshot } from './exchange/flush-histo
 import { isNative } from './ingress/library.ts';
 import type { Ingress } from './ingress/server.ts';
 import type { ShardPort } from './shard/shard-port.ts';
+import type { UsageService } from './usage/usage-service.ts';
 
 export interface StatusParts {
   readonly config: Config;
   readonly version: string;
   readonly ports: readonly ShardPort[];
   readonly ingress: Ingress | undefined;
+  readonly usage: Pick<UsageService, 'stats'>;
 }
 
 /** Counters that say how a shard is now. */
@@ -21,6 +23,15 @@ const SHARD_NOW = [
   'queues',
   'endedBytes',
   'idempotencyKeys',
+] as const;
+/** What is shown of usage. */
+const USAGE = [
+  'counters',
+  'triggers',
+  'eventKeys',
+  'dirtyCells',
+  'firingsUntold',
+  'logBytes',
 ] as const;
 /** Those that say what happened since its start. */
 const SHARD_SINCE_START = [
@@ -39,6 +50,7 @@ export async function daemonStatus({
   version,
   ports,
   ingress,
+  usage,
 }: StatusParts): Promise<object> {
   return {
     version,
@@ -47,6 +59,7 @@ export async function daemonStatus({
     transport: isNative() ? 'native' : 'fallback',
     connections: ingress?.connections.size ?? 0,
     connectionsParked: ingress?.connections.parked ?? 0,
+    usage: pick(await usage.stats(), USAGE),
     shards: ports.map(({ shard, counters, flushes }) => {
       const { logBytes, oldestAcceptedMs } = counters;
       const flush = flushes.snapshot();

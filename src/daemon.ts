@@ -1,17 +1,17 @@
 /**
  * The composition root: builds the parts, joins them, and knows in which order they start and end.
  *
- * Start: data directory → entities → outbox, callbacks → shards and gate with their recovery → ingress →
- * gateways → ready.
+ * Start: data directory → entities → outbox, callbacks → usage, before any shard tells what it counted →
+ * shards and gate with their recovery → ingress → gateways → ready.
  * Stop: not ready → no new connections → clients told to go → shards pick no more, the gate gives no more
- * permits → gateways give back what waits → wait for what is in flight, up to the deadline → gateways and
- * sockets closed → gate, then shards flushed and closed → callbacks, outbox → entities → lock.
+ * permits, usage takes no more events → gateways give back what waits → wait for what is in flight, up to
+ * the deadline → gateways and sockets closed → gate, then shards flushed and closed → usage, with what
+ * shards told to the end → callbacks, outbox → entities → lock.
  */
 import { availableParallelism } from 'node:os';
 import { ProcessClock } from './base/clock.ts';
 import type { Logger } from './base/logger.ts';
 import { webhookSecret } from './base/webhook-secret.ts';
-import type { Callbacks } from './callbacks/callbacks.ts';
 import { type Config, Secrets, shardsDefault } from './config/index.ts';
 import { accountForm } from './daemon-accounts.ts';
 import { authenticatorOf, urlOf } from './daemon-address.ts';
@@ -21,11 +21,13 @@ import { type GatewayParts, type Gateways, gatewayCheck, joinGateways } from './
 import { gateMetricsOf, meterOf } from './daemon-meters.ts';
 import { type JoinedOutbound, joinOutbound, type OutboundParts } from './daemon-outbound.ts';
 import { type JoinedProxy, joinProxy } from './daemon-proxy.ts';
+import { frameSinkOf, type OpenShardsParts, openShards } from './daemon-shards.ts';
 import { daemonStatus } from './daemon-status.ts';
+import { countedGate, countedTurnstile, type JoinedUsage, joinUsage } from './daemon-usage.ts';
 import { EntityService } from './dispatch/entity-service.ts';
 import type { EntityTable } from './dispatch/ports.ts';
 import { restRoutes } from './dispatch/rest-routes.ts';
-import { encodeConfiguration, shardPortsOf } from './dispatch/shard-requests.ts';
+import { shardPortsOf } from './dispatch/shard-requests.ts';
 import type { FrameSink } from './exchange/frame-sink.ts';
 import { gateRoutes } from './gate/gate-routes.ts';
 import type { GateService } from './gate/gate-service.ts';
@@ -34,7 +36,7 @@ import { Ingress } from './ingress/server.ts';
 import { native } from './native.ts';
 import { encodeStats, INPUT_OP } from './protocol/exchange.ts';
 import { withOpenApi } from './rest/openapi.ts';
-import { ShardPool } from './shard/shard-pool.ts';
+import type { ShardPool } from './shard/shard-pool.ts';
 import type { ShardPort } from './shard/shard-port.ts';
 import { DataDirectory } from './store/data-directory.ts';
 import { DiskSpace } from './store/disk-space.ts';
@@ -96,6 +98,7 @@ class Daemon implements StartedDaemon {
   #ingress: Ingress | undefined;
   #gateways: Gateways | undefined;
   #gate: GateService | undefined;
+  #usage: JoinedUsage | undefined;
   #proxy: JoinedProxy | undefined;
   #outgoing: JoinedOutbound | undefined;
   #stopped: Promise<void> | undefined;
@@ -138,29 +141,26 @@ class Daemon implements StartedDaemon {
     const secrets = new Secrets({ dir: config.secrets.dir ?? env.CREDENTIALS_DIRECTORY, env });
     const checkGateway = gatewayCheck(secrets);
     const resourceInUse = async (name: string) => (await this.#gate?.inUse(name)) ?? false;
-    const checks = { checkGateway, resourceInUse };
+    const loadCap: JoinedUsage['loadCap'] = async (row) => this.#usage?.loadCap(row);
+    const checks = { checkGateway, resourceInUse, loadCap };
     const entities = EntityService.open({ table, shards, autoCreateDestinations, ...checks });
+    this.#closers.push(() => entities.close());
     const secretOf = (tenant: string, version: number) =>
       webhookSecret(directory.hashKey, tenant, version);
     const clock = ProcessClock.start();
     this.#closers.push(() => clock.stop());
-    const outgoing = this.#joinOutbound({
-      path: directory.outboundPath,
-      entities,
-      secretOf,
-      clock,
-    });
+    const { outboundPath: path } = directory;
+    const outgoing = this.#joinOutbound({ path, entities, secretOf, clock });
     this.#outgoing = outgoing;
-    this.#pool = await this.#openShards({
-      directory,
-      entities,
-      clock,
-      callbacks: outgoing.callbacks,
-    });
+    const usage = await this.#openUsage(directory, { entities, clock, outgoing });
+    this.#usage = usage;
+    const { callbacks } = outgoing;
+    const { service } = usage;
+    this.#pool = await this.#openShards({ directory, entities, clock, callbacks, usage: service });
     const gate = await this.#openGate(directory, entities, clock);
     this.#gate = gate;
     const status = () =>
-      daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress });
+      daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress, usage: service });
     const { hashKey } = directory;
     const gateways = this.#openGateways({ hashKey, entities, shards, outgoing, secrets });
     this.#gateways = gateways;
@@ -170,8 +170,10 @@ class Daemon implements StartedDaemon {
       ...gateways.routes,
       ...outgoing.outbound.routes,
       ...gateRoutes(gate),
+      ...usage.routes,
     ];
-    const form = accountForm({ entities, shards, hashKey, logger, late });
+    const { ofAccounts } = usage;
+    const form = accountForm({ entities, shards, hashKey, logger, late, usage: ofAccounts });
     this.#ingress = await this.#openIngress({
       auth,
       directory: entities,
@@ -179,9 +181,11 @@ class Daemon implements StartedDaemon {
       errorForms: [form.errorForm],
       inbound: gateways.inboundFrames,
       gate,
-      turnstile: turnstileOf(gate),
+      usage: service,
+      turnstile: countedTurnstile(turnstileOf(gate), service),
     });
-    this.#proxy = await joinProxy({ config, gate, tokens: auth, secrets, logger });
+    const counted = countedGate(gate, service);
+    this.#proxy = await joinProxy({ config, gate: counted, tokens: auth, secrets, logger });
     this.#closers.push(() => this.#proxy?.close());
     // They use shards and connections to the end, so they are closed before them.
     this.#closers.push(() => gateways.close());
@@ -190,6 +194,7 @@ class Daemon implements StartedDaemon {
     await this.checkShards();
     gateways.start();
     outgoing.outbound.outbox.start();
+    usage.start();
     this.#url = urlOf(config, this.port);
     this.#ingress.setReady(true);
   }
@@ -226,7 +231,7 @@ class Daemon implements StartedDaemon {
     this.#ingress?.goAway('the daemon is stopping', RETRY_AFTER_MS);
     const drained = this.#ports.map((port) => port.request(INPUT_OP.drain, new Uint8Array()));
     const proxied = this.#proxy?.drain(endMs - performance.now());
-    await Promise.all([...drained, this.#gate?.drain()]);
+    await Promise.all([...drained, this.#gate?.drain(), this.#usage?.service.drain()]);
     this.#gateways?.service.giveBack();
     const inFlight = (): number =>
       this.#ports.reduce((sum, { counters }) => sum + counters.inFlight, 0);
@@ -271,6 +276,7 @@ class Daemon implements StartedDaemon {
       ...parts,
       config,
       eventsTaken: (shard, sequence) => this.#ports[shard]?.eventsTaken(sequence),
+      delivered: (tenant) => this.#usage?.service.count(tenant, 'webhooks'),
       logger,
       onFatal: this.#onFatal,
     });
@@ -290,6 +296,7 @@ class Daemon implements StartedDaemon {
       connections: () => this.#ingress?.connections,
       outbound,
       receiptWaitMs: config.gateway.receiptWaitMs,
+      inboundTaken: (tenant) => this.#usage?.service.count(tenant, 'messages-inbound'),
       late: ({ messageId, status, code }) => callbacks.lateReceipt(messageId, status, code),
       logger,
       onFatal: this.#onFatal,
@@ -311,39 +318,33 @@ class Daemon implements StartedDaemon {
 
   /** No frame comes before the ingress is there, so none is lost. */
   #frameSink(): FrameSink {
-    const connections = () => this.#ingress?.connections;
-    return {
-      sendFrames: (connection, buffer, spans, count) =>
-        connections()?.sendFrames(connection, buffer, spans, count),
-      closeConnection: (connection, code) => connections()?.closeConnection(connection, code),
-      windowReleased: (connection, bytes) => connections()?.windowReleased(connection, bytes),
-    };
+    return frameSinkOf(() => this.#ingress?.connections);
   }
 
-  async #openShards(parts: {
-    directory: DataDirectory;
-    entities: EntityService;
-    clock: ProcessClock;
-    callbacks: Callbacks;
-  }): Promise<ShardPool> {
-    const { directory, entities, clock, callbacks } = parts;
+  async #openUsage(
+    { usagePath: path, dataId, hashKey }: DataDirectory,
+    parts: { entities: EntityService; clock: ProcessClock; outgoing: JoinedOutbound },
+  ): Promise<JoinedUsage> {
+    const { entities, clock, outgoing } = parts;
     const { config, logger } = this.#options;
-    const pool = await ShardPool.open({
-      directory: directory.path,
-      shards: directory.shards,
-      durability: config.durability,
-      hashKey: directory.hashKey,
-      dataId: directory.dataId,
-      memory: config.dispatch,
-      configuration: (shard) => encodeConfiguration(entities.changesFor(shard)),
-      clock,
-      logger,
+    const usage = await joinUsage({
+      ...{ config, path, dataId, hashKey, entities, clock, logger },
+      outbound: outgoing.outbound,
+      sink: this.#frameSink(),
+      connections: () => this.#ingress?.connections,
+      taken: (shard, sequence) => this.#ports[shard]?.usageTaken(sequence),
       onFatal: this.#onFatal,
-      sink: {
-        ...this.#frameSink(),
-        statusEvents: (shard, sequence, bytes) => callbacks.statusEvents(shard, sequence, bytes),
-      },
     });
+    this.#closers.push(() => usage.close());
+    return usage;
+  }
+
+  async #openShards(
+    parts: Pick<OpenShardsParts, 'directory' | 'entities' | 'clock' | 'callbacks' | 'usage'>,
+  ) {
+    const { config, logger } = this.#options;
+    const sink = this.#frameSink();
+    const pool = await openShards({ ...parts, config, sink, logger, onFatal: this.#onFatal });
     this.#closers.push(() => pool.close());
     return pool;
   }
@@ -351,7 +352,7 @@ class Daemon implements StartedDaemon {
   async #openIngress(
     parts: Pick<
       Parameters<typeof Ingress.start>[0],
-      'auth' | 'directory' | 'routes' | 'errorForms' | 'inbound' | 'gate' | 'turnstile'
+      'auth' | 'directory' | 'routes' | 'errorForms' | 'inbound' | 'gate' | 'usage' | 'turnstile'
     >,
   ): Promise<Ingress> {
     const { config, logger, version } = this.#options;
@@ -370,6 +371,7 @@ class Daemon implements StartedDaemon {
         ...((await metrics?.collect()) ?? []),
         ...(this.#gateways?.metrics() ?? []),
         ...(this.#gate === undefined ? [] : await gateMetricsOf(this.#gate)),
+        ...((await this.#usage?.metrics()) ?? []),
         ...(this.#proxy?.metrics() ?? []),
         ...(this.#outgoing?.metrics() ?? []),
       ],

@@ -72,6 +72,7 @@ const arrows: ArrowRules = {
       'callbacks/',
       'accounts/',
       'gate/',
+      'usage/',
     ],
     // Only for trusted data, so only where the message tables are.
     msgpackr: ['protocol/'],

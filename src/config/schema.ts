@@ -229,6 +229,35 @@ export const configSchema = z.strictObject({
       .default(false)
       .describe('make an unknown resource at its first permit'),
   }),
+  usage: z.strictObject({
+    billable: z
+      .enum(['accepted', 'sent', 'delivered'], 'is accepted, sent or delivered')
+      .default('sent')
+      .describe('what a message has to come to before it is counted as one to be paid for'),
+    currency: z
+      .string()
+      .regex(/^[A-Z]{3}$/, 'is three capital letters, as in USD')
+      .default('USD')
+      .describe('of all prices'),
+    eventKeyHours: z
+      .int()
+      .min(1)
+      .max(LIMITS.usageKeyHoursMax)
+      .default(LIMITS.usageKeyHours)
+      .describe('how long the key of an event is known: within it the event counts once'),
+    eventKeysMax: z
+      .int()
+      .min(1)
+      .max(LIMITS.usageKeysAll)
+      .default(LIMITS.usageKeys)
+      .describe('keys of events of one tenant; past it events with a key are refused'),
+    countersMax: z
+      .int()
+      .min(1)
+      .max(LIMITS.usageCountersMax)
+      .default(LIMITS.usageCounters)
+      .describe('categories times tags of one tenant; past it new ones are refused'),
+  }),
   secrets: z.strictObject({
     dir: path
       .optional()

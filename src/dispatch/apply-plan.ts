@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
 import { parseObject, shown } from '../rest/parse-object.ts';
 import {
   ENTITY_KINDS,
@@ -19,6 +20,7 @@ import type { EntityService } from './entity-service.ts';
 import { checkFloors, checkPace } from './gate-rules.ts';
 import { completeEntity, parseEntity } from './parse-entity.ts';
 import { isStanding } from './standing-entities.ts';
+import { parentRefusal, tooDeep } from './tenant-tree.ts';
 
 /** Problems that a message names; the details have all of them. */
 const PROBLEMS_SHOWN = 10;
@@ -33,6 +35,8 @@ export interface PlannedChange {
   readonly fields: Readonly<Record<string, { readonly from: unknown; readonly to: unknown }>>;
   /** Body of its PUT. */
   readonly body: unknown;
+  /** Changes of one kind and level run together: what refers to its own kind has another one. */
+  readonly level: number;
 }
 
 export interface ApplyPlan {
@@ -61,8 +65,8 @@ export async function planApply(
 ): Promise<ApplyPlan> {
   const wanted = readWanted(body);
   const problems: Problem[] = [];
-  const puts = ENTITY_KINDS.flatMap((kind) =>
-    [...wanted[kind]].flatMap(([name, given]): PlannedChange[] => {
+  const puts = ENTITY_KINDS.flatMap((kind) => {
+    const planned = [...wanted[kind]].flatMap(([name, given]): PlannedChange[] => {
       try {
         return [planPut(entities, { kind, name, given, wanted, prune })];
       } catch (error) {
@@ -70,8 +74,9 @@ export async function planApply(
         problems.push({ kind, name, error });
         return [];
       }
-    }),
-  );
+    });
+    return planned.sort((a, b) => a.level - b.level);
+  });
   const deletions = prune ? await planDeletions(entities, wanted, problems) : [];
   if (problems.length > 0) throw refusal(problems);
   const changes = puts.filter(({ action, fields }) => action === 'create' || hasAny(fields));
@@ -128,9 +133,26 @@ function planPut(entities: EntityService, put: Put): PlannedChange {
   }
   if (kind === 'policy') checkPolicy(entities, after as Fields['policy'], put);
   if (kind === 'account') checkTenant(entities, (after as Fields['account']).tenant, put);
+  const level = kind === 'tenant' ? plannedDepth(entities, put) : 0;
   const action = before === undefined ? 'create' : 'change';
   const base = before ?? defaultsOf(kind, name);
-  return { action, kind, name, fields: differences(kind, base, after), body: given };
+  return { action, kind, name, fields: differences(kind, base, after), body: given, level };
+}
+
+/** How many tenants will be above one. @throws FairleadError invalidValue when it would be below itself */
+function plannedDepth(entities: EntityService, { name, wanted }: Put): number {
+  const parentOf = (tenant: string): unknown => {
+    const given = wanted.tenant.get(tenant) as { parent?: unknown } | null | undefined;
+    if (given !== undefined) return given?.parent;
+    return entities.find('tenant', tenant)?.fields.parent;
+  };
+  let depth = 0;
+  for (let at = parentOf(name); typeof at === 'string'; at = parentOf(at)) {
+    depth += 1;
+    if (at === name) throw parentRefusal(`${shown(name)} would be below itself`);
+    if (depth >= LIMITS.tenantDepth) throw tooDeep();
+  }
+  return depth;
 }
 
 /** What a PUT without fields makes; nothing where it would be refused. */
@@ -204,11 +226,13 @@ async function planDeletions(
   wanted: Wanted,
   problems: Problem[],
 ): Promise<PlannedChange[]> {
-  const rows = [...ENTITY_KINDS].reverse().flatMap((kind) =>
-    [...entities.all(kind)].filter(({ name }) => {
-      return !wanted[kind].has(name) && !isStanding(kind, name);
-    }),
-  );
+  const rows = [...ENTITY_KINDS]
+    .reverse()
+    .flatMap((kind) =>
+      [...entities.all(kind)]
+        .filter(({ name }) => !wanted[kind].has(name) && !isStanding(kind, name))
+        .sort((a, b) => levelOf(entities, b) - levelOf(entities, a)),
+    );
   for (let at = 0; at < rows.length; at += APPLY_BATCH) {
     const check = async (row: (typeof rows)[number]): Promise<void> => {
       try {
@@ -220,7 +244,16 @@ async function planDeletions(
     };
     await Promise.all(rows.slice(at, at + APPLY_BATCH).map(check));
   }
-  return rows.map(({ kind, name }) => ({ action: 'delete', kind, name, fields: {}, body: null }));
+  return rows.map((row) => {
+    const { kind, name } = row;
+    const level = levelOf(entities, row);
+    return { action: 'delete', kind, name, fields: {}, body: null, level };
+  });
+}
+
+/** What is below others of its kind goes first. */
+function levelOf(entities: EntityService, { kind, name }: { kind: EntityKind; name: string }) {
+  return kind === 'tenant' ? entities.depthOf(name) : 0;
 }
 
 /** Of the fields that a body may give, or that are fixed by it; never those of the daemon. */

@@ -19,7 +19,7 @@ export interface ApplyResult {
   readonly changed: number;
   readonly deleted: number;
   readonly unchanged: number;
-  readonly changes: readonly Omit<PlannedChange, 'body'>[];
+  readonly changes: readonly Omit<PlannedChange, 'body' | 'level'>[];
 }
 
 /**
@@ -81,7 +81,8 @@ async function makeChange(
 
 /** Changes one after another of one kind, all of them deletions or none. */
 function batchesOf(changes: readonly PlannedChange[]): PlannedChange[][] {
-  const groupOf = ({ action, kind }: PlannedChange) => `${action === 'delete'} ${kind}`;
+  const groupOf = ({ action, kind, level }: PlannedChange) =>
+    `${action === 'delete'} ${kind} ${level}`;
   const batches: PlannedChange[][] = [];
   for (const change of changes) {
     const last = batches.at(-1);

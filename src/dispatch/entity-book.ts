@@ -6,6 +6,7 @@ import {
   resourceOf,
 } from './entity-kinds.ts';
 import type { EntityRow, EntityRowOf } from './ports.ts';
+import { TenantTree } from './tenant-tree.ts';
 
 /** All entities in memory: lookups, sorted pages, what is referred to, and whose account a tenant is. No I/O. */
 export class EntityBook {
@@ -18,6 +19,7 @@ export class EntityBook {
   readonly #references = new Map<string, number>();
   /** Resource → seats of the floors of its policies, also those whose PUT is under way. */
   readonly #floors = new Map<string, number>();
+  readonly tenants = new TenantTree();
   /** Tenant → its account, also those whose PUT is under way. */
   readonly #accounts = new Map<string, string>();
 
@@ -44,6 +46,7 @@ export class EntityBook {
     this.#countFloor(row, 1);
     if (before?.kind === 'account') this.#accounts.delete(before.fields.tenant);
     if (row.kind === 'account') this.#accounts.set(row.fields.tenant, row.name);
+    if (row.kind === 'tenant') this.tenants.set(row.name, row.fields.parent);
   }
 
   remove(kind: EntityKind, name: string): void {
@@ -54,6 +57,18 @@ export class EntityBook {
     this.unrefer(referencesOf(before));
     this.#countFloor(before, -1);
     if (before.kind === 'account') this.#accounts.delete(before.fields.tenant);
+    if (before.kind === 'tenant') this.tenants.set(name, null);
+  }
+
+  /** Keeps a tenant below another while its PUT is under way. @throws FairleadError invalidValue */
+  claimParent(tenant: string, parent: string | null): void {
+    if (parent !== null) this.tenants.check(tenant, parent);
+    this.tenants.set(tenant, parent);
+  }
+
+  /** Puts a tenant where it is stored, after all. */
+  unclaimParent(tenant: string): void {
+    this.tenants.set(tenant, this.get('tenant', tenant)?.fields.parent ?? null);
   }
 
   /** The account of a tenant. */

@@ -19,6 +19,8 @@ const names = {
   webhook: 'acme',
   resource: 'calls.create',
   policy: 'calls.create/acme',
+  price: 'messages',
+  cap: 'acme/monthly',
 } as const satisfies Record<EntityKind, string>;
 
 export const exampleFields = {
@@ -39,6 +41,8 @@ export const exampleFields = {
   webhook: {},
   resource: { limit: 500, tenantLimit: 20, mode: 'queue' },
   policy: { limit: 50, floor: 5 },
+  price: { steps: [{ price: '0.0075' }] },
+  cap: { value: '100' },
 } as const satisfies Record<EntityKind, object>;
 
 const needs: Readonly<Partial<Record<EntityKind, readonly EntityKind[]>>> = {
@@ -64,27 +68,33 @@ export const exampleTokens = {
   secondaryToken: 'fedcba9876543210fedcba9876543210',
 } as const;
 
+export function exampleName(kind: EntityKind): string {
+  return names[kind];
+}
+
 /** Path parameters of the example. */
-export function exampleParams(kind: EntityKind): Record<string, string> {
+export function exampleParams(kind: EntityKind, name = exampleName(kind)): Record<string, string> {
   const pair = PAIR_KINDS[kind];
-  if (pair === undefined) return { name: names[kind] };
-  const parts = names[kind].split('/');
-  return Object.fromEntries(pair.map((name, index) => [name, parts[index] ?? '']));
+  if (pair === undefined) return { name };
+  const parts = name.split('/');
+  return Object.fromEntries(parts.map((part, index) => [pair[index] ?? '', part]));
 }
 
 /** The PUT of the example, with that of what it refers to; `alone`: only the latter. */
-export function examplePuts(kind: EntityKind, { alone = false } = {}): ExampleCall[] {
+export function examplePuts(
+  kind: EntityKind,
+  { alone = false, name = exampleName(kind) } = {},
+): ExampleCall[] {
   const kinds = alone ? needsOf(kind) : [...needsOf(kind), kind];
   return kinds.map((each) => ({
     method: 'PUT',
-    path: `/v1/${PLURALS[each]}/${names[each]}`,
+    path: `/v1/${PLURALS[each]}/${each === kind ? name : names[each]}`,
     body: exampleFields[each],
   }));
 }
 
 /** The answer of the example; `more`: fields that were changed since its PUT. */
-export function exampleView(kind: EntityKind, more: object = {}): object {
-  const name = names[kind];
+export function exampleView(kind: EntityKind, more: object = {}, name = exampleName(kind)): object {
   const parsed = parseEntity(kind, name, exampleFields[kind]);
   const fields = shownFields(kind, completeEntity(kind, name, parsed, undefined));
   const filled = OWN_SCHEMAS[kind] === undefined ? {} : own;

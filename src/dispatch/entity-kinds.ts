@@ -15,6 +15,8 @@ export const ENTITY_KINDS = [
   'webhook',
   'resource',
   'policy',
+  'price',
+  'cap',
 ] as const;
 export type EntityKind = (typeof ENTITY_KINDS)[number];
 
@@ -33,6 +35,8 @@ export const KIND_NUMBERS = {
   webhook: 11,
   resource: 12,
   policy: 13,
+  price: 14,
+  cap: 15,
 } as const satisfies Record<EntityKind, number>;
 
 /** The word for several, as in paths and files. */
@@ -50,6 +54,8 @@ export const PLURALS = {
   webhook: 'webhooks',
   resource: 'resources',
   policy: 'policies',
+  price: 'prices',
+  cap: 'caps',
 } as const satisfies Record<EntityKind, string>;
 
 /**
@@ -63,6 +69,8 @@ export const SHARD_KINDS = {
   sender: 'all',
   destination: 'own',
   gateway: 'own',
+  price: 'all',
+  cap: 'all',
 } as const;
 export type ShardKind = keyof typeof SHARD_KINDS;
 
@@ -74,14 +82,19 @@ export function isShardKind(kind: EntityKind): kind is ShardKind {
 export const PAIR_KINDS: Readonly<Partial<Record<EntityKind, readonly [string, string]>>> = {
   sender: ['tenant', 'sender'],
   policy: ['resource', 'tenant'],
+  price: ['category', 'tenant'],
+  cap: ['tenant', 'cap'],
 };
+
+/** Of these, those whose second name may be left out, with its slash. */
+export const HALF_PAIR_KINDS: readonly EntityKind[] = ['price'];
 
 /** Kinds that are there without a PUT, with their defaults; a verb makes what was never PUT. */
 export const IMPLICIT_KINDS: readonly EntityKind[] = ['tenant', 'sender', 'webhook'];
 
 /** What one entity names in a field. */
 export interface Reference {
-  readonly kind: 'set' | 'pool' | 'destination' | 'resource';
+  readonly kind: 'set' | 'pool' | 'tenant' | 'destination' | 'resource';
   readonly name: string;
   /** The field, for messages. */
   readonly field: string;
@@ -94,7 +107,7 @@ export interface Referrer {
   readonly fields: object;
 }
 
-/** What an entity refers to: a tenant its set, a sender its pool, a policy its resource, the others destinations. */
+/** What an entity refers to: a tenant its set and the tenant above it, a sender its pool, a policy its resource, the others destinations. */
 export function referencesOf({ kind, name, fields }: Referrer): readonly Reference[] {
   const given = fields as Readonly<Record<string, string | null>>;
   const one = (to: Reference['kind']): readonly Reference[] => {
@@ -102,8 +115,12 @@ export function referencesOf({ kind, name, fields }: Referrer): readonly Referen
     return typeof name === 'string' ? [{ kind: to, name, field: to }] : [];
   };
   switch (kind) {
-    case 'tenant':
-      return one('set');
+    case 'tenant': {
+      const { parent } = given;
+      const above: readonly Reference[] =
+        typeof parent === 'string' ? [{ kind: 'tenant', name: parent, field: 'parent' }] : [];
+      return [...one('set'), ...above];
+    }
     case 'sender':
       return one('pool');
     case 'number':

@@ -4,7 +4,7 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { shown } from '../rest/parse-object.ts';
 import { nameSchema } from './entity-fields.ts';
-import { type EntityKind, PAIR_KINDS } from './entity-kinds.ts';
+import { type EntityKind, HALF_PAIR_KINDS, PAIR_KINDS } from './entity-kinds.ts';
 
 interface NameForm {
   readonly pattern: RegExp;
@@ -20,11 +20,15 @@ const FORMS: Readonly<Partial<Record<EntityKind, NameForm>>> = {
     pattern: /^(?:[1-9][0-9]{0,14}|\*)$/,
     meaning: 'the first 1 to 15 digits of numbers, not beginning with 0, or * for all others',
   },
+  price: {
+    pattern: /^[a-z0-9._-]{1,64}(?:\/[A-Za-z0-9._:+@-]{1,128})?$/,
+    meaning: 'its category (a-z 0-9 . _ -), alone or with a slash and a tenant',
+  },
 };
 
 /** A name in a path or an answer. */
 export function entityNameSchema(kind: EntityKind): z.ZodString {
-  const pair = PAIR_KINDS[kind];
+  const pair = HALF_PAIR_KINDS.includes(kind) ? undefined : PAIR_KINDS[kind];
   if (pair !== undefined) {
     return z
       .string()

@@ -5,6 +5,7 @@ import type { Reference } from './entity-kinds.ts';
 const UNKNOWN = {
   set: 'unknownSet',
   pool: 'unknownPool',
+  tenant: 'invalidValue',
   destination: 'unknownDestination',
   resource: 'unknownResource',
 } as const;
@@ -14,6 +15,7 @@ const REFERRERS: Readonly<Record<Reference['kind'], readonly [sentence: string, 
   {
     set: ['Tenants belong to', 'tenants'],
     pool: ['Senders share', 'senders'],
+    tenant: ['Tenants are below', 'tenants'],
     destination: ['Gateways, numbers or routes name', 'references'],
     resource: ['Policies are of', 'policies'],
   };

@@ -4,9 +4,10 @@ import { type EntityKind, PLURALS } from './entity-kinds.ts';
 
 /** @throws FairleadError tooManyEntities when there would be more of a kind than there may be. */
 export function checkRoom(kind: EntityKind, count: number): void {
-  if (count <= LIMITS.entitiesPerKind) return;
+  const most = kind === 'cap' ? LIMITS.capSlots : LIMITS.entitiesPerKind;
+  if (count <= most) return;
   throw new FairleadError(
     'tooManyEntities',
-    `There are ${LIMITS.entitiesPerKind} ${PLURALS[kind]}, as many as there may be.`,
+    `There are ${most} ${PLURALS[kind]}, as many as there may be.`,
   );
 }

@@ -11,13 +11,20 @@ import {
 } from '../rest/rest-route.ts';
 import {
   exampleFields,
+  exampleName,
   exampleParams,
   examplePuts,
   exampleTokens,
   exampleView,
 } from './entity-examples.ts';
 import { nameSchema } from './entity-fields.ts';
-import { type EntityKind, IMPLICIT_KINDS, PAIR_KINDS, PLURALS } from './entity-kinds.ts';
+import {
+  type EntityKind,
+  HALF_PAIR_KINDS,
+  IMPLICIT_KINDS,
+  PAIR_KINDS,
+  PLURALS,
+} from './entity-kinds.ts';
 import { checkEntityName, entityNameSchema } from './entity-names.ts';
 import type { Fields } from './entity-schemas.ts';
 import type { EntityService } from './entity-service.ts';
@@ -55,17 +62,25 @@ const verbSummaries: Readonly<Record<Verb, string>> = {
   drain: 'Refuses new work and sends what waits.',
 };
 
-function paramsOf(kind: EntityKind): Record<string, z.ZodType> {
+/** The segments of the path of an entity that is named like `example`. */
+function paramsOf(kind: EntityKind, example = exampleName(kind)): Record<string, z.ZodType> {
   const pair = PAIR_KINDS[kind];
   if (pair === undefined) return { name: entityNameSchema(kind) };
-  return Object.fromEntries(pair.map((name) => [name, nameSchema]));
+  const parts = pair.slice(0, example.split('/').length);
+  return Object.fromEntries(parts.map((name) => [name, nameSchema]));
 }
 
 /** `/v1/sets/:name`, `/v1/senders/:tenant/:sender`. */
-export const pathOf = (kind: EntityKind): string =>
-  `/v1/${PLURALS[kind]}/${Object.keys(paramsOf(kind))
+export const pathOf = (kind: EntityKind, example = exampleName(kind)): string =>
+  `/v1/${PLURALS[kind]}/${Object.keys(paramsOf(kind, example))
     .map((name) => `:${name}`)
     .join('/')}`;
+
+/** Names of examples, one for each form that names of the kind have. */
+function examplesOf(kind: EntityKind): readonly string[] {
+  const name = exampleName(kind);
+  return HALF_PAIR_KINDS.includes(kind) ? [name, `${name}/acme`] : [name];
+}
 
 /** Kinds that set the limits of the gate, which this interface is behind itself. */
 const CONTROL: ReadonlySet<EntityKind> = new Set(['tenant', 'resource', 'policy']);
@@ -73,9 +88,11 @@ const CONTROL: ReadonlySet<EntityKind> = new Set(['tenant', 'resource', 'policy'
 export function entityRoutes(entities: EntityService, kind: EntityKind): RestRoute[] {
   const routes = [
     listRoute(entities, kind),
-    getRoute(entities, kind),
-    putRoute(entities, kind),
-    deleteRoute(entities, kind),
+    ...examplesOf(kind).flatMap((example) => [
+      getRoute(entities, kind, example),
+      putRoute(entities, kind, example),
+      deleteRoute(entities, kind, example),
+    ]),
     ...verbRoutes(entities, kind),
   ];
   return CONTROL.has(kind) ? routes.map((each) => ({ ...each, control: true })) : routes;
@@ -112,21 +129,21 @@ function listRoute(entities: EntityService, kind: EntityKind): RestRoute {
   });
 }
 
-function getRoute(entities: EntityService, kind: EntityKind): RestRoute {
+function getRoute(entities: EntityService, kind: EntityKind, name: string): RestRoute {
   return route({
     method: 'GET',
-    path: pathOf(kind),
+    path: pathOf(kind, name),
     scope: 'platform',
     doc: {
-      ...docOf(kind),
+      ...docOf(kind, name),
       summary: `Shows one ${kind}.`,
       responses: [{ status: 200, meaning: `the ${kind}`, schema: viewSchemas[kind] }],
       errors: ['entityNotFound', 'invalidName', 'fieldTooLong'],
       example: {
-        before: examplePuts(kind),
-        params: exampleParams(kind),
+        before: examplePuts(kind, { name }),
+        params: exampleParams(kind, name),
         status: 200,
-        response: exampleView(kind),
+        response: exampleView(kind, {}, name),
       },
     },
     handler: ({ params }) => reply(200, entities.get(kind, nameOf(kind, params))),
@@ -144,13 +161,13 @@ const putErrors: Readonly<Partial<Record<EntityKind, readonly ErrorName[]>>> = {
   policy: ['unknownResource'],
 };
 
-function putRoute(entities: EntityService, kind: EntityKind): RestRoute {
+function putRoute(entities: EntityService, kind: EntityKind, name: string): RestRoute {
   return route({
     method: 'PUT',
-    path: pathOf(kind),
+    path: pathOf(kind, name),
     scope: 'platform',
     doc: {
-      ...docOf(kind),
+      ...docOf(kind, name),
       summary: `Makes or replaces ${a(kind)}; absent fields get their defaults.`,
       body: bodySchemas[kind],
       responses: [
@@ -168,11 +185,11 @@ function putRoute(entities: EntityService, kind: EntityKind): RestRoute {
         ...(putErrors[kind] ?? []),
       ],
       example: {
-        before: examplePuts(kind, { alone: true }),
-        params: exampleParams(kind),
+        before: examplePuts(kind, { alone: true, name }),
+        params: exampleParams(kind, name),
         body: exampleFields[kind],
         status: 201,
-        response: { ...exampleView(kind), ...(kind === 'account' ? exampleTokens : {}) },
+        response: { ...exampleView(kind, {}, name), ...(kind === 'account' ? exampleTokens : {}) },
       },
     },
     handler: async ({ params, body, actor }) => {
@@ -184,20 +201,24 @@ function putRoute(entities: EntityService, kind: EntityKind): RestRoute {
   });
 }
 
-function deleteRoute(entities: EntityService, kind: EntityKind): RestRoute {
+function deleteRoute(entities: EntityService, kind: EntityKind, name: string): RestRoute {
   return route({
     method: 'DELETE',
-    path: pathOf(kind),
+    path: pathOf(kind, name),
     scope: 'platform',
     doc: {
-      ...docOf(kind),
+      ...docOf(kind, name),
       summary: `Deletes ${a(kind)}; refused while work or other resources refer to it.`,
       responses: [{ status: 204, meaning: 'deleted', schema: null }],
       errors: [
         ...(['entityNotFound', 'invalidName', 'fieldTooLong', 'inUse'] as const),
         ...(kind === 'set' || kind === 'resource' ? (['reservedName'] as const) : []),
       ],
-      example: { before: examplePuts(kind), params: exampleParams(kind), status: 204 },
+      example: {
+        before: examplePuts(kind, { name }),
+        params: exampleParams(kind, name),
+        status: 204,
+      },
     },
     handler: async ({ params, actor }) => {
       await entities.remove(kind, nameOf(kind, params), actor);
@@ -241,8 +262,9 @@ const a = (kind: EntityKind): string => `${kind === 'account' ? 'an' : 'a'} ${ki
 /** What the documents of the routes of one entity have in common. */
 export function docOf(
   kind: EntityKind,
+  example = exampleName(kind),
 ): Pick<RouteDoc<typeof NO_QUERY>, 'tag' | 'params' | 'query' | 'body'> {
-  return { tag: PLURALS[kind], params: paramsOf(kind), query: NO_QUERY, body: null };
+  return { tag: PLURALS[kind], params: paramsOf(kind, example), query: NO_QUERY, body: null };
 }
 
 export function reply(status: number, row: EntityRow): RestReply {
@@ -251,7 +273,8 @@ export function reply(status: number, row: EntityRow): RestReply {
 
 export function nameOf(kind: EntityKind, params: Readonly<Record<string, string>>): string {
   const names = PAIR_KINDS[kind] ?? ['name'];
-  const given = names.map((name) => params[name] ?? '').join('/');
+  const isHalf = HALF_PAIR_KINDS.includes(kind) && params[names[1] ?? ''] === undefined;
+  const given = (isHalf ? names.slice(0, 1) : names).map((name) => params[name] ?? '').join('/');
   checkEntityName(kind, given);
   return given;
 }

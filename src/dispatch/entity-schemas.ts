@@ -20,6 +20,7 @@ import {
 import { integer, nameSchema, paused, quota, rate, refuseNew, weight } from './entity-fields.ts';
 import type { EntityKind } from './entity-kinds.ts';
 import { type Gateway, gatewaySchema } from './gateway-schema.ts';
+import { type Cap, capSchema, type Price, priceSchema } from './price-schemas.ts';
 import {
   concurrencyMax,
   type Policy,
@@ -149,6 +150,10 @@ export const tenantSchema = z.strictObject({
     .default(null)
     .describe('bytes of messages that may wait at one destination; null: the daemon’s own bounds'),
   concurrencyMax,
+  parent: nameSchema
+    .nullable()
+    .default(null)
+    .describe('tenant above it, whose usage includes its own; null: none'),
 });
 
 export const senderSchema = z.strictObject({
@@ -174,6 +179,8 @@ export const SCHEMAS = {
   webhook: webhookSchema,
   resource: resourceSchema,
   policy: policySchema,
+  price: priceSchema,
+  cap: capSchema,
 } as const satisfies Record<EntityKind, z.ZodObject>;
 
 export type Destination = z.output<typeof destinationSchema> & { readonly shardKey: string };
@@ -197,6 +204,8 @@ export interface Fields {
   readonly webhook: WebhookSigning;
   readonly resource: Resource;
   readonly policy: Policy;
+  readonly price: Price;
+  readonly cap: Cap;
 }
 
 /** What the daemon itself fills in and a PUT may send back as it came. */

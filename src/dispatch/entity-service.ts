@@ -22,7 +22,6 @@ import {
   KIND_NUMBERS,
   type Reference,
   referencesOf,
-  SHARD_KINDS,
 } from './entity-kinds.ts';
 import { checkEntityName } from './entity-names.ts';
 import {
@@ -35,7 +34,7 @@ import {
 import { checkRoom } from './entity-room.ts';
 import { type Fields, OWN_SCHEMAS, SCHEMAS } from './entity-schemas.ts';
 import { claimPolicy } from './gate-rules.ts';
-import { asShardsSee, isDoubtChange, namesOfGateways } from './gateway-ahead.ts';
+import { isDoubtChange, namesOfGateways } from './gateway-ahead.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
 import type {
@@ -46,7 +45,7 @@ import type {
   ShardChange,
   ShardPorts,
 } from './ports.ts';
-import { shardOfKey } from './shard-of-key.ts';
+import { ShardTeller } from './shard-teller.ts';
 import { isStanding, STANDING_ROWS } from './standing-entities.ts';
 
 export interface EntityServiceOptions {
@@ -55,6 +54,8 @@ export interface EntityServiceOptions {
   readonly autoCreateDestinations: boolean;
   /** Whether its permits are out, or somebody waits. */
   readonly resourceInUse?: (name: string) => Promise<boolean>;
+  /** Gives the place of a cap what its period has come to; shards know the cap. */
+  readonly loadCap?: (row: EntityRowOf<'cap'>) => Promise<void>;
   /** Looks at what only this host knows of a gateway, its secrets. @throws FairleadError invalidValue */
   readonly checkGateway?: (fields: Fields['gateway']) => void;
 }
@@ -77,10 +78,11 @@ export class EntityService {
   readonly #shards: ShardPorts;
   readonly #book: EntityBook;
   readonly #resourceInUse: EntityServiceOptions['resourceInUse'];
+  readonly #loadCap: EntityServiceOptions['loadCap'];
   readonly #queue = new KeyedQueue();
   /** `kind/name` of what is being deleted: nothing new may refer to it or be sent to it. */
   readonly #leaving = new Set<string>();
-  readonly #destination = (name: string) => this.find('destination', name);
+  readonly #teller: ShardTeller;
   readonly #listeners: ((change: EntityChange) => void)[] = [];
 
   private constructor(options: EntityServiceOptions, book: EntityBook) {
@@ -89,7 +91,9 @@ export class EntityService {
     this.#table = options.table;
     this.#shards = options.shards;
     this.#resourceInUse = options.resourceInUse;
+    this.#loadCap = options.loadCap;
     this.#book = book;
+    this.#teller = new ShardTeller(options.shards, (name) => this.find('destination', name));
   }
 
   /** Reads all entities; the shards are not told, see `changesFor`. */
@@ -106,8 +110,7 @@ export class EntityService {
   *changesFor(shard: number): Generator<ShardChange> {
     for (const kind of ENTITY_KINDS) {
       for (const row of this.#book.all(kind)) {
-        if (this.#shardsOf(row).includes(shard))
-          yield asShardsSee(row, this.#destination) as ShardChange;
+        if (this.#teller.shardsOf(row).includes(shard)) yield this.#teller.seen(row);
       }
     }
   }
@@ -121,7 +124,7 @@ export class EntityService {
   shardOf(destination: string): number | undefined {
     const row = this.#book.get('destination', destination);
     if (row === undefined || this.#leaving.has(keyOf('destination', destination))) return undefined;
-    return this.#shardOfRow(row);
+    return this.#teller.shardOfRow(row);
   }
 
   /** The tenant that a destination is for; null: nobody alone; undefined: there is none of that name. */
@@ -153,6 +156,21 @@ export class EntityService {
 
   find<K extends EntityKind>(kind: K, name: string): EntityRowOf<K> | undefined {
     return this.#book.get(kind, name);
+  }
+
+  /** The place of a cap in the table that shards and usage share. */
+  capSlot(cap: string): number {
+    return this.#teller.capSlots.of(cap);
+  }
+
+  /** Nothing is asked any more. */
+  close(): void {
+    this.#teller.capSlots.close();
+  }
+
+  /** How many tenants are above a tenant. */
+  depthOf(tenant: string): number {
+    return this.#book.tenants.depthOf(tenant);
   }
 
   /** The account of a tenant; a tenant has at most one. */
@@ -225,11 +243,12 @@ export class EntityService {
         this.#checkUnreferred(row);
         await this.checkIdle(row);
         // The shard first: it has the last word on whether something is in use.
-        await this.#tellShards(this.#shardsOf(row), { kind, name, fields: null });
+        await this.#teller.tell(this.#teller.shardsOf(row), { kind, name, fields: null });
         const record = changeRecord(actor, { kind, name, before: row.fields, after: null });
         await this.#table.remove(KIND_NUMBERS[kind], name, record);
         this.#book.remove(kind, name);
         this.#tell({ kind, name, fields: null });
+        if (kind === 'cap') this.#teller.capSlots.free(name);
       } finally {
         this.#leaving.delete(key);
       }
@@ -258,7 +277,7 @@ export class EntityService {
     if (!isShardKind(kind)) return;
     // To those that it drives the daemon itself is subscribed, and ends that when they are gone.
     if (row.kind === 'gateway' && row.fields.type !== 'pull') return;
-    const shards = this.#shardsOf(row);
+    const shards = this.#teller.shardsOf(row);
     const answers = await Promise.all(shards.map((shard) => this.#shards.inUse(shard, kind, name)));
     if (answers.includes(true)) {
       throw new FairleadError('inUse', `Messages of the ${kind} ${name} wait or are in flight.`);
@@ -303,15 +322,16 @@ export class EntityService {
       const record = changeRecord(actor, { kind, name, before: old?.fields ?? null, after });
       const version = await this.#table.put(KIND_NUMBERS[kind], name, after, record);
       const row: EntityRow = { ...unwritten, version };
-      const shards = this.#shardsOf(row);
-      const left = old === undefined ? [] : this.#shardsOf(old);
+      const shards = this.#teller.shardsOf(row);
+      const left = old === undefined ? [] : this.#teller.shardsOf(old);
       await Promise.all([
-        this.#tellShards(
+        this.#teller.tell(
           left.filter((shard) => !shards.includes(shard)),
           { kind, name, fields: null },
         ),
-        this.#tellShards(shards, row),
+        this.#teller.tell(shards, row),
       ]);
+      if (row.kind === 'cap') await this.#loadCap?.(row);
       this.#book.put(row);
       this.#tell(row);
       if (isDoubtChange(old, row)) await this.#tellGatewaysOf(name);
@@ -333,10 +353,12 @@ export class EntityService {
       throw tenantTakenError(row.fields.tenant);
     }
     const letGoOfFloor = claimPolicy(row, this.#book);
+    if (row.kind === 'tenant') this.#book.claimParent(name, row.fields.parent);
     this.#book.refer(references);
     return () => {
       letGoOfFloor();
       this.#book.unrefer(references);
+      if (row.kind === 'tenant') this.#book.unclaimParent(name);
       if (row.kind === 'account') this.#book.unclaimTenant(row.fields.tenant, name);
     };
   }
@@ -357,36 +379,14 @@ export class EntityService {
     for (const listener of this.#listeners) listener(change);
   }
 
-  /** There are no shards to tell for kinds that they do not know. */
-  async #tellShards(shards: readonly number[], change: EntityChange): Promise<void> {
-    const seen = asShardsSee(change, this.#destination) as ShardChange;
-    await Promise.all(shards.map((shard) => this.#shards.configure(shard, seen)));
-  }
-
   /** What shards see of a gateway depends on its destination. */
   async #tellGatewaysOf(destination: string): Promise<void> {
     for (const name of namesOfGateways(this.all('gateway'), destination)) {
       await this.#queue.run(keyOf('gateway', name), async () => {
         const row = this.find('gateway', name);
-        if (row !== undefined) await this.#tellShards(this.#shardsOf(row), row);
+        if (row !== undefined) await this.#teller.tell(this.#teller.shardsOf(row), row);
       });
     }
-  }
-
-  /** The shards that are told of an entity. */
-  #shardsOf(row: EntityRow): readonly number[] {
-    if (!isShardKind(row.kind)) return [];
-    if (SHARD_KINDS[row.kind] === 'all') {
-      return Array.from({ length: this.#shards.count }, (_, shard) => shard);
-    }
-    // A gateway's destinations are all in the shard of the first.
-    const name = row.kind === 'gateway' ? row.fields.destinations[0] : row.name;
-    const destination = row.kind === 'destination' ? row : this.find('destination', name ?? '');
-    return destination === undefined ? [] : [this.#shardOfRow(destination)];
-  }
-
-  #shardOfRow(row: EntityRowOf<'destination'>): number {
-    return shardOfKey(row.fields.shardKey, this.#shards.count);
   }
 }
 

@@ -43,12 +43,17 @@ export interface EntityTable {
   changes(below: number): Iterable<{ readonly sequence: number; readonly value: object }>;
 }
 
+/** What shards are told of a kind. */
+type ShardFields<K extends ShardKind> = K extends 'cap'
+  ? Fields['cap'] & { readonly slot: number }
+  : Fields[K];
+
 /** A new state of one entity for a shard; `fields` null: deleted, back to the defaults. */
 export type ShardChange = {
   [K in ShardKind]: {
     readonly kind: K;
     readonly name: string;
-    readonly fields: Fields[K] | null;
+    readonly fields: ShardFields<K> | null;
   };
 }[ShardKind];
 

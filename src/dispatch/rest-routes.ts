@@ -139,6 +139,14 @@ const statusSchema = z.looseObject({
   transport: z.enum(['native', 'fallback']),
   connections: count,
   connectionsParked: count,
+  usage: z.looseObject({
+    counters: count.describe('tenants times categories times tags'),
+    triggers: count,
+    eventKeys: count.describe('that are known'),
+    dirtyCells: count.describe('cells of counters that wait for a checkpoint'),
+    firingsUntold: count.describe('firings whose callbacks are not in the outbox yet'),
+    logBytes: count,
+  }),
   shards: z.array(
     z.looseObject({
       shard: count,
@@ -187,6 +195,14 @@ function statusRoute(status: () => Promise<object>): RestRoute {
           transport: 'native',
           connections: 2,
           connectionsParked: 0,
+          usage: {
+            counters: 12,
+            triggers: 2,
+            eventKeys: 40,
+            dirtyCells: 3,
+            firingsUntold: 0,
+            logBytes: 4_096,
+          },
           shards: [
             {
               shard: 0,

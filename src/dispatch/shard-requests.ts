@@ -1,6 +1,8 @@
 import { FairleadError } from '../errors.ts';
 import {
+  type Billable,
   type Configure,
+  encodeBillable,
   encodeConfigure,
   encodeExplain,
   encodeInUse,
@@ -9,7 +11,9 @@ import {
   SCOPE_BIT,
 } from '../protocol/exchange.ts';
 import { encodeCall } from '../protocol/message-ops.ts';
+import type { UsageChange } from '../protocol/usage-exchange.ts';
 import type { ShardChange, ShardPorts } from './ports.ts';
+import { amountOf } from './price-schemas.ts';
 
 /** A bucket that is given no burst holds one message. */
 const BURST_DEFAULT = 1;
@@ -64,13 +68,34 @@ export function shardPortsOf(
 /** Bytes of one `configure` entry. */
 export function encodeChange(change: ShardChange): Uint8Array {
   if (change.fields === null) return encodeConfigure(change as Configure);
+  if (change.kind === 'price' || change.kind === 'cap') {
+    return encodeConfigure(amountsOf(change) as Configure);
+  }
   const burst = change.fields.burst ?? BURST_DEFAULT;
   return encodeConfigure({ ...change, fields: { ...change.fields, burst } } as Configure);
 }
 
+/** A price or a cap with its amounts as they are compared. */
+export function amountsOf(
+  change: ShardChange & { readonly kind: 'price' | 'cap' },
+): Extract<UsageChange, { kind: 'price' | 'cap' }> {
+  if (change.fields === null) return { ...change, fields: null };
+  if (change.kind === 'cap') {
+    const { by, value } = change.fields;
+    return { ...change, fields: { ...change.fields, value: amountOf(by, value) } };
+  }
+  const { by, steps } = change.fields;
+  const amounts = steps.map(({ fromMs, price }) => ({ fromMs, nano: amountOf('price', price) }));
+  return { ...change, fields: { by, steps: amounts } };
+}
+
 /** The initial configuration of a shard: an exchange input that is all `configure` entries. */
-export function encodeConfiguration(changes: Iterable<ShardChange>): Uint8Array {
+export function encodeConfiguration(
+  changes: Iterable<ShardChange>,
+  billable?: Billable,
+): Uint8Array {
   const input = new InputBuffer();
+  if (billable !== undefined) input.append(INPUT_OP.configure, 0, encodeBillable(billable));
   for (const change of changes) input.append(INPUT_OP.configure, 0, encodeChange(change));
   const { buffer, bytes } = input.finish(0);
   return new Uint8Array(buffer, 0, bytes);

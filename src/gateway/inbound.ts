@@ -62,6 +62,8 @@ export interface InboundPorts {
   accountOf(tenant: string): string | undefined;
   /** Resolves when it is durable, with why it was not taken. @throws FairleadError outboxFull */
   put(item: InboundItem): Promise<'endpointDisabled' | 'outboxFull' | undefined>;
+  /** A message for a tenant was taken. */
+  taken?(tenant: string): void;
   /** Resolves when it is durable. @throws FairleadError */
   publish(message: InboundPublish): Promise<void>;
 }
@@ -118,7 +120,7 @@ export class Inbound {
   async #once(number: InboundNumber, message: InboundMessage): Promise<void> {
     if (message.eventKey === undefined) {
       await this.#hand(number, message, randomBytes(16).toString('hex'));
-      this.counts.taken += 1;
+      this.#taken(number);
       return;
     }
     const hash = this.#keys.hashOf(number.tenant, message.eventKey);
@@ -137,7 +139,12 @@ export class Inbound {
     } finally {
       if (this.#underWay.get(id) === work) this.#underWay.delete(id);
     }
+    this.#taken(number);
+  }
+
+  #taken({ tenant }: InboundNumber): void {
     this.counts.taken += 1;
+    this.#ports.taken?.(tenant);
   }
 
   async #hand(number: InboundNumber, message: InboundMessage, id: string): Promise<void> {

@@ -11,7 +11,7 @@ import { LIMITS } from '../limits.ts';
 import { encodeError } from '../protocol/frames.ts';
 import { CLOSE } from '../protocol/kinds.ts';
 import { type Identity, SCOPES } from './identity.ts';
-import type { GatePort, ShardPort } from './shard-port.ts';
+import type { MainPort, MainPorts, ShardPort } from './shard-port.ts';
 import type { WaitingFrames } from './waiting-frames.ts';
 
 /** What hangs on a socket: the library copies these fields once, so they never change. */
@@ -34,7 +34,7 @@ export interface ConnectionOptions {
   readonly identity: Identity;
   readonly socket: Socket;
   readonly shards: readonly ShardPort[];
-  readonly gate: GatePort | undefined;
+  readonly ports: MainPorts;
 }
 
 export class Connection {
@@ -53,18 +53,19 @@ export class Connection {
   /** Frames behind a destination that is being made; undefined nearly always. */
   waiting: WaitingFrames | undefined;
   expiry: NodeJS.Timeout | undefined;
-  readonly #gate: GatePort | undefined;
-  #gateKnows = false;
+  readonly #ports: MainPorts;
+  /** Those of the ports that know this connection. */
+  readonly #knowing = new Set<MainPort>();
   /** A byte a shard: 1 once the shard knows this connection. */
   readonly #announced: Uint8Array;
 
-  constructor({ number, identity, socket, shards, gate }: ConnectionOptions) {
+  constructor({ number, identity, socket, shards, ports }: ConnectionOptions) {
     this.number = number;
     this.identity = identity;
     this.scopes = identity.scopes;
     this.socket = socket;
     this.shards = shards;
-    this.#gate = gate;
+    this.#ports = ports;
     this.#announced = new Uint8Array(shards.length);
   }
 
@@ -80,21 +81,22 @@ export class Connection {
     return port;
   }
 
-  /** The gate, knowing this connection from here on; undefined where there is none. */
-  gate(): GatePort | undefined {
-    if (!this.#gateKnows) {
-      this.#gateKnows = true;
-      this.#gate?.connect(this.number, this.scopes, this.identity.tenant ?? '');
+  /** The gate or usage, knowing this connection from here on; undefined where there is none. */
+  mainPort(which: keyof MainPorts): MainPort | undefined {
+    const port = this.#ports[which];
+    if (port !== undefined && !this.#knowing.has(port)) {
+      this.#knowing.add(port);
+      port.connect(this.number, this.scopes, this.identity.tenant ?? '');
     }
-    return this.#gate;
+    return port;
   }
 
-  /** Tells every shard that knows it, and the gate: it is gone. */
+  /** Tells every shard that knows it, the gate and usage: it is gone. */
   disconnect(): void {
     this.#eachAnnounced((port) => port.disconnect(this.number));
     this.#announced.fill(0);
-    if (this.#gateKnows) this.#gate?.disconnect(this.number);
-    this.#gateKnows = false;
+    for (const port of this.#knowing) port.disconnect(this.number);
+    this.#knowing.clear();
   }
 
   park(): void {

@@ -12,13 +12,14 @@ import { encodeGoAway } from '../protocol/frames.ts';
 import { CLOSE } from '../protocol/kinds.ts';
 import { BOUNDS } from './bounds.ts';
 import { Connection, type Socket } from './connection.ts';
-import { type Identity, SCOPES } from './identity.ts';
+import { hasScope, type Identity, SCOPES, type ScopeName } from './identity.ts';
 import { InternalConnection, type TakeFrame } from './internal-connection.ts';
-import type { GatePort, ShardPort } from './shard-port.ts';
+import type { MainPorts, ShardPort } from './shard-port.ts';
 
 export interface ConnectionsOptions {
   readonly shards: readonly ShardPort[];
-  readonly gate?: GatePort | undefined;
+  /** Where frames go that are for no shard. */
+  readonly ports?: MainPorts;
   readonly logger: Logger;
   readonly nowMs?: () => number;
 }
@@ -69,12 +70,20 @@ export class Connections {
 
   open(socket: Socket, identity: Identity): Connection {
     const number = this.#nextNumber();
-    const { shards, gate } = this.#options;
-    const connection = new Connection({ number, identity, socket, shards, gate });
+    const { shards, ports = {} } = this.#options;
+    const connection = new Connection({ number, identity, socket, shards, ports });
     this.#open.set(number, connection);
     if ((identity.scopes & SCOPES.receive) !== 0) this.#receivers.add(connection);
     this.#armExpiry(connection);
     return connection;
+  }
+
+  /** One frame to all connections of a tenant that have a scope. */
+  tell(tenant: string, scope: ScopeName, frame: Uint8Array): void {
+    for (const connection of [...this.#open.values()]) {
+      const { identity } = connection;
+      if (identity.tenant === tenant && hasScope(identity, scope)) connection.send(frame);
+    }
   }
 
   /** A connection of the daemon itself; it counts in no number of open connections. */

@@ -3,7 +3,8 @@
  * forwards the bytes; everything else is answered here with a coded error. The hot path in.
  *
  * Publish and subscribe go by destination, credit and settle by the connection's subscriptions,
- * receipt, cancel and status by the shard in their message ids; what is about permits goes to the gate.
+ * receipt, cancel and status by the shard in their message ids; what is about permits goes to the gate,
+ * events of usage to usage.
  *
  * A tenant takes messages (`receive`) of the destinations that it owns and knows of no other: a
  * foreign one is answered as one that does not exist. What it owns is closed to other tenants.
@@ -22,9 +23,9 @@ import { SCOPES, type ScopeName } from './identity.ts';
 import {
   faulty,
   frameTooLarge,
-  gateFull,
   gatewayOfPlatform,
   inputFull,
+  mainFull,
   scopeMissing,
   tooManySubscriptions,
   unknownDestination,
@@ -32,6 +33,7 @@ import {
   waitingFull,
   windowFull,
 } from './refusals.ts';
+import type { MainPorts } from './shard-port.ts';
 import { WaitingFrames } from './waiting-frames.ts';
 
 /**
@@ -101,6 +103,9 @@ export class FrameRouter {
       case KIND.release:
       case KIND.renew:
         if (this.#may(connection, header, 'gate')) this.#gate(connection, bytes, header);
+        return;
+      case KIND.use:
+        if (this.#may(connection, header, 'usage')) this.#use(connection, bytes, header);
         return;
       default:
         if (this.#mayTake(connection, header)) this.#follow(connection, bytes, header);
@@ -176,13 +181,29 @@ export class FrameRouter {
       if (this.#isLeaving(connection, header)) return;
       if (this.#isWindowFull(connection, bytes, header)) return;
     }
-    const gate = connection.gate();
-    if (gate === undefined) {
+    this.#toMain(connection, bytes, header, 'gate');
+  }
+
+  /** Events that are counted are new work, as messages are. */
+  #use(connection: Connection, bytes: Uint8Array, header: FrameHeader): void {
+    if (this.#isLeaving(connection, header) || this.#isWindowFull(connection, bytes, header))
+      return;
+    this.#toMain(connection, bytes, header, 'usage');
+  }
+
+  #toMain(
+    connection: Connection,
+    bytes: Uint8Array,
+    header: FrameHeader,
+    which: keyof MainPorts,
+  ): void {
+    const port = connection.mainPort(which);
+    if (port === undefined) {
       this.#faulty(connection, header, 'notYetSupported');
-    } else if (gate.frame(connection.number, bytes)) {
+    } else if (port.frame(connection.number, bytes)) {
       connection.unansweredBytes += bytes.byteLength;
     } else {
-      this.#refuse(connection, header.id, gateFull());
+      this.#refuse(connection, header.id, mainFull(which));
     }
   }
 

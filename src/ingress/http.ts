@@ -20,7 +20,7 @@ import {
   type Match,
   type Route,
 } from './http-router.ts';
-import { hasScope, type Identity } from './identity.ts';
+import { hasScope, type Identity, type ScopeName } from './identity.ts';
 import { CountedRequest, type Turnstile } from './turnstile.ts';
 
 export interface HttpServerOptions {
@@ -171,7 +171,7 @@ export class HttpServer {
     // The body may fail first, while nobody awaits it yet.
     body?.catch(() => {});
     const identity = await this.#options.auth.verify(token);
-    if (route.scope !== 'none' && !hasScope(identity, route.scope)) {
+    if (route.scope !== 'none' && !mayAsk(identity, route.scope)) {
       throw new FairleadError('scopeMissing', `This needs the scope ${route.scope}.`);
     }
     return identity;
@@ -192,6 +192,11 @@ export class HttpServer {
     const form = this.#options.errorForms?.find(({ prefix }) => call.path.startsWith(prefix));
     call.refuse(error, headers, form?.replyOf);
   }
+}
+
+/** The platform sends events of usage, too. */
+function mayAsk(identity: Identity, scope: ScopeName): boolean {
+  return hasScope(identity, scope) || (scope === 'usage' && hasScope(identity, 'platform'));
 }
 
 /** What the time of a request tells of the interface: a refusal is quick and tells nothing. */

@@ -1,9 +1,9 @@
 import { SCOPE_BIT } from '../protocol/exchange.ts';
 
-const { publish, consume, platform, gate, receive } = SCOPE_BIT;
+const { publish, consume, platform, gate, receive, usage } = SCOPE_BIT;
 
 /** What a token may hold: the other bits are the daemon's own. */
-export const SCOPES = { publish, consume, platform, gate, receive } as const;
+export const SCOPES = { publish, consume, platform, gate, receive, usage } as const;
 
 export type ScopeName = keyof typeof SCOPES;
 

@@ -3,6 +3,7 @@ import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { HeaderFault } from '../protocol/frame-header.ts';
 import { BOUNDS } from './bounds.ts';
+import type { MainPorts } from './shard-port.ts';
 
 /** A header that cannot be read, or asks for what this daemon does not serve. */
 export function faulty(fault: HeaderFault, kind: number): FairleadError {
@@ -41,9 +42,10 @@ export function inputFull(): FairleadError {
   return new FairleadError('overloaded', 'The shard has too much unread input.', details);
 }
 
-export function gateFull(): FairleadError {
+export function mainFull(which: keyof MainPorts): FairleadError {
   const details = { retryAfterMs: BOUNDS.inputRetryAfterMs };
-  return new FairleadError('overloaded', 'The gate has too much unread input.', details);
+  const whose = which === 'gate' ? 'The gate' : 'Usage';
+  return new FairleadError('overloaded', `${whose} has too much unread input.`, details);
 }
 
 export function waitingFull(): FairleadError {

@@ -24,7 +24,7 @@ import type { Route } from './http-router.ts';
 import { loadLibrary } from './library.ts';
 import { listenAlone, openApp, type TlsFiles } from './listen.ts';
 import type { MetricFamily } from './metrics-text.ts';
-import type { GatePort, ShardPort } from './shard-port.ts';
+import type { MainPort, ShardPort } from './shard-port.ts';
 import type { Turnstile } from './turnstile.ts';
 import { Upgrader } from './upgrade.ts';
 
@@ -45,7 +45,9 @@ export interface IngressOptions {
   /** Takes what gateways received; left out: nobody does. */
   readonly inbound?: InboundPort;
   /** Gives permits; left out: nobody does. */
-  readonly gate?: GatePort;
+  readonly gate?: MainPort;
+  /** Counts events; left out: nobody does. */
+  readonly usage?: MainPort;
   /** Counts requests of the REST interface; left out: only all together are bounded. */
   readonly turnstile?: Turnstile;
   readonly logger: Logger;
@@ -73,6 +75,7 @@ const helloLimits = {
   idsPerFrame: LIMITS.idsPerFrame,
   subscriptionsPerConnection: LIMITS.subscriptionsPerConnection,
   permitsPerFrame: LIMITS.permitsPerFrame,
+  eventsPerFrame: LIMITS.eventsPerFrame,
 } as const;
 
 export class Ingress {
@@ -97,10 +100,11 @@ export class Ingress {
   }
 
   private constructor(options: IngressOptions) {
-    const { auth, shards, gate, directory, logger, requestsMax, connectionsMax } = options;
+    const { auth, shards, gate, usage, directory, logger } = options;
+    const { requestsMax, connectionsMax } = options;
     this.#options = options;
     this.#library = loadLibrary(options);
-    this.connections = new Connections({ shards, gate, logger });
+    this.connections = new Connections({ shards, ports: { gate, usage }, logger });
     directory.onChange(({ kind, name }) => {
       if (kind === 'destination') this.connections.ownerChanged(name, directory.ownerOf(name));
     });

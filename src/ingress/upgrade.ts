@@ -95,7 +95,7 @@ function wrongSubprotocol({ headers }: HttpCall): FairleadError | undefined {
 
 /** A token that is good but opens nothing here. */
 function nothingUsable({ scopes }: Identity): Session['refusal'] {
-  const usable = SCOPES.publish | SCOPES.consume | SCOPES.gate | SCOPES.receive;
+  const usable = SCOPES.publish | SCOPES.consume | SCOPES.gate | SCOPES.receive | SCOPES.usage;
   if ((scopes & usable) !== 0) return undefined;
   const reason = 'scopeMissing: this needs the scope publish, consume, gate or receive';
   return { code: CLOSE.forbidden, reason };

@@ -12,7 +12,7 @@ import type { RestRoute } from '../rest/rest-route.ts';
 import { type Durability, Environment } from '../store/environment.ts';
 import { parseAllowEntry } from './address-guard.ts';
 import { OutboundClient, type OutboundNumbers } from './outbound-client.ts';
-import { Outbox, type OutboxNumbers } from './outbox.ts';
+import { Outbox, type OutboxNumbers, type OutboxOptions } from './outbox.ts';
 import type { AttemptParts, OutboxKeys } from './outbox-attempt.ts';
 import { outboxRoutes } from './outbox-routes.ts';
 import { outboxTime } from './outbox-time.ts';
@@ -27,6 +27,7 @@ export interface OpenOutboundOptions {
   readonly durability: Durability;
   readonly keys: OutboxKeys;
   readonly clock: Clock;
+  readonly onDelivered?: OutboxOptions['onDelivered'];
   readonly logger: Logger;
   /** Called when a write failed: the process has to end. */
   readonly onFatal: (error: Error) => void;
@@ -71,6 +72,7 @@ export function openOutbound(given: OpenOutboundOptions): Outbound {
     concurrency,
     failedKeepMs,
     ...parts,
+    onDelivered: given.onDelivered,
     onFatal,
   });
   const routes = outboxRoutes({ outbox, environment, nowMs: time.nowMs, ...parts });

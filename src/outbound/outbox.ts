@@ -13,7 +13,7 @@ import { type AttemptParts, type AttemptResult, attempt } from './outbox-attempt
 import type { OutboxEndpoint } from './outbox-endpoint.ts';
 import { ITEM_STATE } from './outbox-index.ts';
 import { type ItemNumbers, OutboxItems } from './outbox-items.ts';
-import { encodeItem, type NewItem } from './outbox-records.ts';
+import { encodeItem, type NewItem, type Signing } from './outbox-records.ts';
 import type { OutboxTime } from './outbox-time.ts';
 import { type OutboxEnvironment, OutboxWriter } from './outbox-writer.ts';
 import { type Schedule, scheduleMs, waitMs } from './retry-rules.ts';
@@ -28,6 +28,8 @@ export interface OutboxOptions extends AttemptParts {
   readonly concurrency: number;
   /** How long items that failed are kept. */
   readonly failedKeepMs: number;
+  /** Called for each item that its endpoint has taken. */
+  readonly onDelivered?: ((signing: Signing) => void) | undefined;
   /** Called when a write failed: the process has to end. */
   readonly onFatal: (error: Error) => void;
   readonly itemsMax?: number;
@@ -224,6 +226,7 @@ export class Outbox {
     attempt(item, this.#options, startMs).then(
       (result) => {
         ended();
+        if (result.verdict === 'taken') this.#options.onDelivered?.(item.signing);
         this.#settle(slot, endpoint, result, startMs);
         if (this.#items.turns.inFlight === 0) this.#onIdle();
         this.pump();

@@ -51,6 +51,7 @@ const CODES: Readonly<Partial<Record<ErrorName, AccountErrorCode>>> = {
   routeNotFound: 20404,
   methodNotAllowed: 20004,
   messageNotFound: 20404,
+  triggerNotFound: 20404,
   messageNotEnded: 20009,
   messageEnded: 30409,
   messageInFlight: 30409,

@@ -8,7 +8,7 @@ import type { Actor } from './actor.ts';
 import { parseObject } from './parse-object.ts';
 
 export type RestMethod = 'GET' | 'PUT' | 'POST' | 'DELETE';
-export type RestScope = 'none' | 'publish' | 'consume' | 'platform';
+export type RestScope = 'none' | 'publish' | 'consume' | 'usage' | 'platform';
 
 /** A request as the HTTP server gives it. */
 export interface RestRequest {

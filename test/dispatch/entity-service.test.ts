@@ -68,6 +68,7 @@ t.test('absent fields get their defaults', async (t) => {
     waitingMax: null,
     waitingBytesMax: null,
     concurrencyMax: null,
+    parent: null,
   });
   t.strictSame((await entities.put('pool', 'campaign', {}, operator)).row.fields, {
     ratePerSec: null,

@@ -1,12 +1,12 @@
 // What the ingress does with frames of permits: scope, window, who is told of which connection.
 import t from 'tap';
-import type { GatePort } from '../../src/ingress/shard-port.ts';
+import type { MainPort } from '../../src/ingress/shard-port.ts';
 import { LIMITS } from '../../src/limits.ts';
 import { encodeAcquire, encodeRelease, encodeRenew } from '../../src/protocol/frames.ts';
 import { pack } from '../../src/protocol/msgpack.ts';
 import { startIngress, until } from './harness.ts';
 
-class FakeGate implements GatePort {
+class FakeGate implements MainPort {
   readonly told: string[] = [];
   full = false;
 

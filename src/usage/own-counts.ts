@@ -1,0 +1,84 @@
+/**
+ * What the main thread itself counts (API requests, webhooks, permits, inbound messages): gathered for
+ * a turn of the event loop, then told in one list. What was gathered is lost with the process, as the
+ * requests are that it stands for.
+ */
+import {
+  encodeDeltas,
+  USAGE_CATEGORY,
+  type UsageCategoryName,
+  type UsageDelta,
+} from '../protocol/usage-deltas.ts';
+
+export interface OwnCountsOptions {
+  /** ms since the epoch. */
+  readonly nowMs: () => number;
+  /** Takes a list of deltas. */
+  readonly tell: (deltas: Uint8Array) => void;
+  /** Accounts times categories; past it they are told at once. */
+  readonly countsMax: number;
+}
+
+interface Gathered {
+  count: number;
+  usage: number;
+}
+
+const DAY_MS = 86_400_000;
+
+export class OwnCounts {
+  readonly #options: OwnCountsOptions;
+  readonly #accounts = new Map<string, Map<number, Gathered>>();
+  #counts = 0;
+  #day = 0;
+  #isPlanned = false;
+
+  constructor(options: OwnCountsOptions) {
+    this.#options = options;
+  }
+
+  /** Of the platform itself, whose account is empty, nothing is counted. */
+  add(account: string, category: UsageCategoryName, usage = 1): void {
+    if (account === '') return;
+    const day = Math.floor(this.#options.nowMs() / DAY_MS);
+    if (day !== this.#day) this.flush();
+    this.#day = day;
+    const number = USAGE_CATEGORY[category];
+    const categories = this.#accounts.get(account) ?? new Map<number, Gathered>();
+    this.#accounts.set(account, categories);
+    const gathered = categories.get(number);
+    if (gathered === undefined) {
+      categories.set(number, { count: 1, usage });
+      this.#counts += 1;
+    } else {
+      gathered.count += 1;
+      gathered.usage += usage;
+    }
+    if (this.#counts >= this.#options.countsMax) this.flush();
+    else this.#plan();
+  }
+
+  /** Tells what is gathered now. */
+  flush(): void {
+    if (this.#counts === 0) return;
+    const groups = new Map<string, UsageDelta[]>();
+    for (const [account, categories] of this.#accounts) {
+      const deltas = [...categories].map(([category, gathered]) => {
+        return { category, day: this.#day, ...gathered };
+      });
+      groups.set(account, deltas);
+    }
+    this.#accounts.clear();
+    this.#counts = 0;
+    this.#options.tell(encodeDeltas(groups));
+  }
+
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    setImmediate(() => {
+      this.#isPlanned = false;
+      this.flush();
+    });
+  }
+}

@@ -1,0 +1,272 @@
+// The parts of usage on the main thread by themselves: amounts, deltas, own counts, wants, permits, holds.
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { silentLogger } from '../../src/base/logger.ts';
+import { nanoOf, nanoText } from '../../src/base/nano.ts';
+import { MainPort } from '../../src/exchange/main-port.ts';
+import { type TwoPhaseMachine, WantingMachine } from '../../src/exchange/wanting-machine.ts';
+import { readJournal } from '../../src/protocol/journal.ts';
+import { encodeDeltas, USAGE_CATEGORY } from '../../src/protocol/usage-deltas.ts';
+import type { Firing } from '../../src/protocol/usage-exchange.ts';
+import { USAGE_OP } from '../../src/protocol/usage-exchange.ts';
+import { Environment } from '../../src/store/environment.ts';
+import { openUsageEnvironment } from '../../src/store/usage-tables.ts';
+import { CountedGate, type Passed } from '../../src/usage/counted-gate.ts';
+import type { HeldField, HeldValue } from '../../src/usage/hold-record.ts';
+import { Holds } from '../../src/usage/holds.ts';
+import { OwnCounts } from '../../src/usage/own-counts.ts';
+import { FakeMachine } from '../gate/fake-machine.ts';
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+t.test('amounts are exact', async (t) => {
+  for (const [text, nano] of [
+    ['0.0075', 7_500_000n],
+    ['999999999.999999999', 999_999_999_999_999_999n],
+    ['-1.5', -1_500_000_000n],
+    ['12', 12_000_000_000n],
+  ] as const) {
+    t.equal(nanoOf(text), nano);
+    t.equal(nanoOf(nanoText(nano)), nano);
+  }
+  t.equal(nanoText(-1n), '-0.000000001');
+  for (const text of ['', '1.', '.5', '1e3', '0.0000000001', '1,5', ' 1']) {
+    t.equal(nanoOf(text), undefined, JSON.stringify(text));
+  }
+});
+
+t.test('a list of deltas has the bytes that the core reads', async (t) => {
+  const path = new URL('../golden/usage-deltas.json', import.meta.url);
+  const golden = JSON.parse(readFileSync(path, 'utf8')) as { categories: [number, string][] };
+  const ours = Object.entries(USAGE_CATEGORY).map(([name, number]) => [number, name]);
+  t.strictSame(ours, golden.categories);
+  const groups = new Map([['acme', [{ category: 20, day: 20_779, count: 3, usage: -2 }]]]);
+  t.equal(
+    hex(encodeDeltas(groups)),
+    `01${'04'}${Buffer.from('acme').toString('hex')}0114${'00'}aba201060300`,
+  );
+});
+
+t.test('what the main thread counts is told once a turn, a day for itself', async (t) => {
+  const told: string[] = [];
+  let nowMs = 86_400_000 - 1;
+  const own = new OwnCounts({
+    nowMs: () => nowMs,
+    tell: (deltas) => told.push(hex(deltas)),
+    countsMax: 3,
+  });
+  own.add('a', 'webhooks');
+  own.add('a', 'webhooks', 4);
+  own.add('', 'webhooks');
+  t.strictSame(told, []);
+  await turn();
+  const list = (day: number, count: number, usage: number) =>
+    hex(encodeDeltas(new Map([['a', [{ category: USAGE_CATEGORY.webhooks, day, count, usage }]]])));
+  t.strictSame(told, [list(0, 2, 5)]);
+  own.add('a', 'webhooks');
+  nowMs += 1;
+  own.add('a', 'webhooks');
+  t.strictSame(told.slice(1), [list(0, 1, 1)], 'the day before is told at once');
+  await turn();
+  t.strictSame(told.slice(2), [list(1, 1, 1)]);
+  for (const account of ['a', 'b', 'c']) own.add(account, 'permits');
+  t.equal(told.length, 4, 'as many as may be are told at once');
+});
+
+t.test('a machine gets what it wants, in the order of its wants', async (t) => {
+  const environment = Environment.open({
+    path: t.testdir(),
+    durability: 'memory',
+    mapBytes: 64 * 1024 * 1024,
+  });
+  t.teardown(() => environment.close());
+  const long = new Uint8Array(300).fill(7);
+  environment.commitNow((writes) => {
+    for (const key of [1, 2, 3]) writes.put(Uint8Array.of(5, key), Uint8Array.of(key));
+    writes.put(long, new Uint8Array(100_000).fill(1));
+  });
+  const wants = Buffer.concat([
+    Uint8Array.of(3, 0, 0, 0),
+    Uint8Array.of(1, 2, 0, 5, 2, 2, 0, 5, 9),
+    Uint8Array.of(0, 2, 0, 5, 8),
+    Uint8Array.of(0, 300 & 255, 300 >> 8),
+    long,
+  ]);
+  const given: [number, number][][] = [];
+  const machine: TwoPhaseMachine = {
+    step: (_, committed) => {
+      t.equal(committed, 4);
+      return { wantsBytes: given.length === 0 ? wants.length : 0 };
+    },
+    takeWants: (output) => output.set(wants),
+    give: (records) => {
+      given.push([...readJournal(records)].map(({ key, value }) => [key.length, value.length]));
+      return { effectsBytes: 0, journalBytes: 4, flush: false };
+    },
+    takeEffects: () => {},
+    takeJournal: () => {},
+  };
+  const wanting = new WantingMachine({ machine, environment, committed: () => 4 });
+  wanting.step(1, new Uint8Array());
+  wanting.step(1, new Uint8Array());
+  const range = [
+    [2, 1],
+    [2, 1],
+    [0, 0],
+  ];
+  t.strictSame(given, [[...range, [0, 0], [300, 100_000], [0, 0]], []]);
+});
+
+t.test('what is told is released with the step that took it, behind its flush', async (t) => {
+  const flushes: (() => void)[] = [];
+  const machine = new FakeMachine();
+  const released: number[] = [];
+  const port = new MainPort({
+    machine,
+    strict: true,
+    counterNames: [],
+    inputBytesMax: 1024,
+    stepsInFlightMax: 8,
+    nowUs: () => 1,
+    journal: {
+      stage: (_, bytes, take) => {
+        take(new Uint8Array(bytes));
+        return bytes <= 4
+          ? Promise.resolve()
+          : new Promise<void>((resolve) => flushes.push(resolve));
+      },
+    },
+    sink: { sendFrames: () => {}, closeConnection: () => {}, windowReleased: () => {} },
+    onFatal: (error) => t.fail(error.message),
+  });
+  machine.ready.push({ puts: [1] }, {});
+  port.tell(USAGE_OP.deltas, 1, new Uint8Array(9), () => released.push(1));
+  port.tell(USAGE_OP.deltas, 2, new Uint8Array(9), () => released.push(2));
+  await turn();
+  port.tell(USAGE_OP.deltas, 1, new Uint8Array(9), () => released.push(3));
+  await turn();
+  t.strictSame(released, [], 'also what wrote nothing waits for what was before');
+  flushes[0]?.();
+  await turn();
+  t.strictSame(released, [1, 2, 3]);
+});
+
+t.test('permits of a tenant, and whole seconds of them', async (t) => {
+  const counted: string[] = [];
+  let nowMs = 0;
+  const left: (boolean | undefined)[] = [];
+  const passed: Passed = {
+    kind: 'passed',
+    used: 1,
+    limit: 2,
+    leave: (ok) => left.push(ok),
+  };
+  const gate = new CountedGate({
+    gate: { enter: () => passed },
+    count: (...all) => counted.push(all.join(' ')),
+    nowMs: () => nowMs,
+    tenantsMax: 10,
+  });
+  const enter = (tenant: string) => gate.enter({ resource: 'r', tenant }, () => {}) as Passed;
+  const first = enter('acme');
+  nowMs += 1_600;
+  first.leave(true);
+  first.leave(true);
+  const second = enter('acme');
+  nowMs += 500;
+  second.leave();
+  enter('').leave();
+  t.strictSame(counted, [
+    'acme permits',
+    'acme permit-seconds 1',
+    'acme permits',
+    'acme permit-seconds 1',
+  ]);
+  t.strictSame(left, [true, true, undefined, undefined]);
+});
+
+t.test('the store of usage knows whose it is', async (t) => {
+  const path = t.testdir();
+  const options = { path, durability: 'flushed' as const };
+  await openUsageEnvironment({ ...options, dataId: 'a' }).close();
+  await openUsageEnvironment({ ...options, dataId: 'a' }).close();
+  t.throws(() => openUsageEnvironment({ ...options, dataId: 'b' }), /is that of a/);
+});
+
+t.test('holds end with their period, and what somebody else set stays', async (t) => {
+  const environment = Environment.open({
+    path: t.testdir(),
+    durability: 'flushed',
+    mapBytes: 64 * 1024 * 1024,
+  });
+  let nowMs = Date.parse('2026-11-30T23:59:59Z');
+  const fields = new Map<HeldField, HeldValue>([
+    ['paused', false],
+    ['ratePerSec', null],
+  ]);
+  const armings = new Map<string, number>();
+  const open = () =>
+    new Holds({
+      environment,
+      tenants: {
+        get: (_, field) => fields.get(field) ?? null,
+        set: async (_, field, value) => {
+          fields.set(field, value);
+        },
+      },
+      armingOf: async (trigger) => armings.get(trigger),
+      nowMs: () => nowMs,
+      logger: silentLogger,
+      onFatal: (error) => t.fail(error.message),
+    });
+  let holds = open();
+  const fire = async (number: number, period: string, action: Firing['action']) => {
+    const sid = new Uint8Array(16).fill(number);
+    armings.set(`UT${hex(sid)}`, 0);
+    const firing = { sid, account: 'acme', period, arming: 0, action } as Firing;
+    const held = holds.holdOf(firing);
+    if (held === undefined) return;
+    await environment.commitQueued(held.write);
+    await holds.apply(held.hold);
+  };
+  const cap = (number: number): Firing['action'] => ({ kind: 'capRate', number, code: null });
+  await fire(1, '2026-11', { kind: 'pause', number: null, code: null });
+  await fire(2, '2026-11', cap(5));
+  await fire(3, 'alltime', cap(2));
+  await fire(4, '2026-10', cap(1));
+  t.strictSame(
+    [...fields],
+    [
+      ['paused', true],
+      ['ratePerSec', 2],
+    ],
+    'a period that is over holds nobody',
+  );
+  await holds.close();
+  holds = open();
+  t.equal(holds.size, 3, 'after a restart');
+  fields.set('paused', false);
+  nowMs += 1_000;
+  await holds.look();
+  t.strictSame(
+    [...fields],
+    [
+      ['paused', false],
+      ['ratePerSec', 2],
+    ],
+    'another one still holds it',
+  );
+  armings.set(`UT${'03'.repeat(16)}`, 1);
+  await holds.look();
+  t.strictSame(
+    [...fields],
+    [
+      ['paused', false],
+      ['ratePerSec', null],
+    ],
+  );
+  t.equal(holds.size, 0);
+  await holds.close();
+  await environment.close();
+});
