@@ -4,12 +4,11 @@
  */
 import type { FormRequest, FormRoute } from '../rest/form-route.ts';
 import type { RestMethod, RestReply } from '../rest/rest-route.ts';
-import { AccountError, answered, notFound } from './account-error.ts';
-import { authenticate } from './credentials.ts';
+import { AccountError, notFound } from './account-error.ts';
+import { type Asked, accountRoute } from './account-route.ts';
 import { pageFields, readFilter, readPage } from './message-pages.ts';
 import type { AccountRecord, AccountsOptions, StoredMessage } from './ports.ts';
 import {
-  API_VERSION,
   accountPath,
   accountResource,
   forgottenResource,
@@ -21,24 +20,9 @@ import { readMessage } from './send-parameters.ts';
 const JSON_SUFFIX = '.json';
 const MESSAGE_SID = /^SM([0-9a-f]{32})$/;
 
-interface Asked extends FormRequest {
-  readonly account: AccountRecord;
-}
-
 export function accountRoutes(options: AccountsOptions): FormRoute[] {
-  const make = (method: RestMethod, path: string, handle: Handler): FormRoute => ({
-    body: 'form',
-    scope: 'basic',
-    method,
-    path: `/${API_VERSION}/Accounts/${path}`,
-    handler: (request) =>
-      answered(async () => {
-        const sid = (request.params.account ?? '').replace(/\.json$/, '');
-        const account = authenticate(options.directory, request.credentials, sid);
-        await request.enter(account.tenant);
-        return await handle({ ...request, account }, options);
-      }),
-  });
+  const make = (method: RestMethod, path: string, handle: MessageHandler): FormRoute =>
+    accountRoute(options.directory, method, path, (request) => handle(request, options));
   return [
     make('GET', ':account', showAccount),
     make('POST', ':account/Messages.json', sendMessage),
@@ -50,14 +34,14 @@ export function accountRoutes(options: AccountsOptions): FormRoute[] {
   ];
 }
 
-type Handler = (request: Asked, options: AccountsOptions) => Promise<RestReply>;
+type MessageHandler = (request: Asked, options: AccountsOptions) => Promise<RestReply>;
 
-const showAccount: Handler = async ({ account, params }) => {
+const showAccount: MessageHandler = async ({ account, params }) => {
   if (!(params.account ?? '').endsWith(JSON_SUFFIX)) throw notFound(accountPath(account.sid));
   return { status: 200, body: accountResource(account) };
 };
 
-const sendMessage: Handler = async ({ account, body, headers }, options) => {
+const sendMessage: MessageHandler = async ({ account, body, headers }, options) => {
   const { directory, messages, hashKey, onUnroutable, now = Date.now } = options;
   const nowMs = now();
   const idempotencyKey =
@@ -73,14 +57,14 @@ const sendMessage: Handler = async ({ account, body, headers }, options) => {
   return { status: 201, body: resource };
 };
 
-const showMessage: Handler = async ({ account, params }, { messages }) => {
+const showMessage: MessageHandler = async ({ account, params }, { messages }) => {
   const found = await messages.findOrLate(idOf(account, params, JSON_SUFFIX), account.tenant);
   if (!('forgotten' in found)) return shown(account, found);
   return { status: 200, body: forgottenResource(account.sid, found) };
 };
 
 /** Cancels, or takes out what a message said; nothing else of a message changes. */
-const changeMessage: Handler = async ({ account, params, body }, { messages }) => {
+const changeMessage: MessageHandler = async ({ account, params, body }, { messages }) => {
   const id = idOf(account, params, JSON_SUFFIX);
   const status = body.get('Status');
   const text = body.get('Body');
@@ -90,13 +74,13 @@ const changeMessage: Handler = async ({ account, params, body }, { messages }) =
   return shown(account, await messages.find(id, account.tenant));
 };
 
-const deleteMessage: Handler = async ({ account, params }, { messages }) => {
+const deleteMessage: MessageHandler = async ({ account, params }, { messages }) => {
   await messages.forget(idOf(account, params, JSON_SUFFIX), account.tenant);
   return { status: 204 };
 };
 
 /** Messages have no media, but clients ask for them. */
-const listMedia: Handler = async ({ account, params, query }, { messages }) => {
+const listMedia: MessageHandler = async ({ account, params, query }, { messages }) => {
   const id = idOf(account, params, '');
   await messages.find(id, account.tenant);
   const path = `${accountPath(account.sid)}/Messages/SM${id}/Media.json`;
@@ -104,7 +88,7 @@ const listMedia: Handler = async ({ account, params, query }, { messages }) => {
   return { status: 200, body: { media_list: [], ...page } };
 };
 
-const listMessages: Handler = async ({ account, query }, { messages }) => {
+const listMessages: MessageHandler = async ({ account, query }, { messages }) => {
   const request = readPage(query);
   const { items, cursor } = await messages.list({
     ...readFilter(query),
