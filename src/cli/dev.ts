@@ -61,7 +61,7 @@ export async function dev({ data, ...flags }: DevFlags): Promise<void> {
   const { issuer, audience } = config.auth;
   const keys = [{ id: KEY_ID, secret: new TextEncoder().encode(secret) }];
   const token = await new Authenticator({ keys, issuer, audience }).issueToken({
-    scope: 'publish consume gate platform',
+    scope: 'publish consume gate usage platform',
     ttlSec: TOKEN_TTL_SEC,
   });
   await runDaemon({

@@ -12,7 +12,9 @@ export type EntityWord =
   | 'route'
   | 'service'
   | 'resource'
-  | 'policy';
+  | 'policy'
+  | 'price'
+  | 'cap';
 
 /** Those that can be paused, and all but the gateway drained. */
 export const PAUSABLE_WORDS = ['destination', 'set', 'tenant', 'sender', 'gateway'] as const;
@@ -46,6 +48,13 @@ const adaptive = (text: string): unknown => {
   const [min, max, tolerance] = text.split(',').map(number);
   return tolerance === undefined ? { min, max } : { min, max, tolerance };
 };
+
+/** `0.0075`, or with moments before each: `2027-01-01=0.008`; what else it is, the daemon refuses. */
+const prices = (text: string): unknown =>
+  text.split(',').map((part) => {
+    const [price = '', from] = part.split('=').reverse();
+    return from === undefined ? { price } : { fromMs: Date.parse(from), price };
+  });
 
 /** The flag is the field's name in kebab case; `value` is what it takes. */
 function field(
@@ -113,6 +122,7 @@ const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
     field('waitingMax', 'n', number, 'messages that may wait at one destination, or none'),
     field('waitingBytesMax', 'n', number, 'bytes that may wait at one destination, or none'),
     field('concurrencyMax', 'n', number, 'seats of permits over all resources, or none'),
+    field('parent', 'tenant', wordOrNone, 'tenant above it, whose usage includes its own; or none'),
   ],
   sender: [
     ...quota,
@@ -159,6 +169,16 @@ const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
     field('waitMs', 'ms', number, 'longest wait; none: the resource’s'),
     field('ratePerSec', 'n', number, 'of the mode delay; none: the resource’s'),
   ],
+  price: [
+    field('by', 'what', word, 'what one price is of: count or usage (usage)'),
+    field('steps', 'list', prices, 'prices and their first days: 0.0075 or 0.007,2027-01-01=0.008'),
+  ],
+  cap: [
+    field('category', 'name', word, 'what is counted (messages)'),
+    field('by', 'what', word, 'count, usage or price (price)'),
+    field('period', 'period', word, 'day, month, year or alltime (month)'),
+    field('value', 'n', word, 'the most that is accepted in a period'),
+  ],
   service: [
     field('tenant', 'name', word, 'whose service it is'),
     field('friendlyName', 'text', word, 'for people'),
@@ -176,6 +196,7 @@ export const PAIR_WORDS: Readonly<
 > = {
   sender: ['tenant/sender', 'acme/4930'],
   policy: ['resource/tenant', 'calls.create/acme'],
+  cap: ['tenant/name', 'acme/monthly'],
 };
 
 export function pluralOf(word: EntityWord): string {
@@ -184,7 +205,8 @@ export function pluralOf(word: EntityWord): string {
 
 /** Path of one resource. */
 export function pathOf(word: EntityWord, name: string): readonly string[] {
-  const slash = PAIR_WORDS[word] === undefined ? -1 : name.indexOf('/');
+  const isPair = PAIR_WORDS[word] !== undefined || word === 'price';
+  const slash = isPair ? name.indexOf('/') : -1;
   const names = slash < 0 ? [name] : [name.slice(0, slash), name.slice(slash + 1)];
   return ['v1', pluralOf(word), ...names];
 }

@@ -8,6 +8,7 @@ import { type EntityWord, fieldsOf, PAIR_WORDS, pluralOf } from './entity-fields
 import { addGateCommands } from './gate-commands.ts';
 import { addDeadLetterCommands, addEraseCommand, addMessageCommands } from './message-commands.ts';
 import { addMessageFlags } from './message-flags.ts';
+import { addUsageCommands } from './usage-commands.ts';
 import { addWebhookCommands } from './webhook-commands.ts';
 
 const collect = (text: string, before: readonly string[]): readonly string[] => [...before, text];
@@ -80,7 +81,7 @@ function addDaemonCommands(program: Command): void {
     .option('--subject <who>', 'who it is for: the actor in `fairlead audit`')
     .option(
       '--scope <scopes>',
-      'publish, consume, gate, platform, or receive of a tenant; separated by spaces',
+      'publish, consume, gate, usage, platform, or receive of a tenant; separated by spaces',
     )
     .option('--ttl <duration>', 'how long it is good: 90s, 15m, 12h, 30d', '12h')
     .option('--key <id>', 'sign with this key')
@@ -105,6 +106,9 @@ function addOperatorCommands(program: Command): void {
   addEntityCommands(program, 'resource', 'calls.create --limit 500 --tenant-limit 20 --mode queue');
   addEntityCommands(program, 'policy', 'calls.create/acme --limit 50 --floor 5');
   addGateCommands(program);
+  addEntityCommands(program, 'price', 'messages --by usage --steps 0.0075');
+  addEntityCommands(program, 'cap', 'acme/monthly --value 100');
+  addUsageCommands(program);
   addStateCommands(program);
 
   remote(program.command('apply'))

@@ -39,7 +39,7 @@ export async function issueToken(flags: TokenFlags): Promise<void> {
   }
   // A tenant's own token publishes unless more is asked for; without a tenant it is an operator's.
   const scope =
-    flags.scope ?? (flags.tenant === undefined ? 'publish consume gate platform' : 'publish');
+    flags.scope ?? (flags.tenant === undefined ? 'publish consume gate usage platform' : 'publish');
   checkScope(scope);
   const ttlSec = parseDurationSec(flags.ttl);
   const request = { tenant: flags.tenant, subject: flags.subject, scope, ttlSec };
@@ -58,7 +58,7 @@ export async function issueToken(flags: TokenFlags): Promise<void> {
 
 /** The daemon ignores scopes it does not know; here a mistyped one is better refused. */
 function checkScope(scope: string): void {
-  const known = ['publish', 'consume', 'gate', 'platform', 'receive'];
+  const known = ['publish', 'consume', 'gate', 'usage', 'platform', 'receive'];
   const unknown = scope.split(' ').find((word) => !known.includes(word));
   if (unknown === undefined) return;
   throw new CliError(EXIT.usage, `There is no scope ${JSON.stringify(unknown)}.`, {

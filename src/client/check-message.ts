@@ -45,3 +45,7 @@ function bytesOf(payload: unknown): number {
   if (typeof payload === 'string') return utf8Bytes(payload);
   throw new FairleadClientError('wrongType', 'A payload is a string or a Uint8Array.');
 }
+
+export function isList(messages: Message | readonly Message[]): messages is readonly Message[] {
+  return Array.isArray(messages);
+}

@@ -7,9 +7,23 @@
  */
 import { backoffMs } from './backoff.ts';
 import { BatchConsumer, type BatchHandler } from './batch-consumer.ts';
+import { isList } from './check-message.ts';
 import { checkName } from './check-text.ts';
 import { Connection, type ConnectionEvents } from './connection.ts';
 import { Consumer, type Handler } from './consumer.ts';
+import {
+  CLOSE_BAD_TOKEN,
+  CLOSE_FORBIDDEN,
+  CLOSE_NORMAL,
+  CONCURRENCY_DEFAULT,
+  CREDIT_DEFAULT,
+  FINISH_MS,
+  FINISH_STEP_MS,
+  HEARTBEAT_MS,
+  OPEN_TIMEOUT_MS,
+  QUEUE_BYTES_MAX,
+  STABLE_MS,
+} from './defaults.ts';
 import { Emitter } from './emitter.ts';
 import { DAEMON_ERRORS, FairleadClientError } from './error.ts';
 import { Gate, GateBook } from './gate.ts';
@@ -39,21 +53,7 @@ import type {
   Receipt,
   Receipted,
 } from './types.ts';
-
-const MIB = 1024 * 1024;
-const QUEUE_BYTES_MAX = 32 * MIB;
-const OPEN_TIMEOUT_MS = 10_000;
-const HEARTBEAT_MS = 15_000;
-/** A connection that lived this long was a good one: the next wait is a short one again. */
-const STABLE_MS = 5000;
-/** Longest wait for what is under way when the daemon goes away or the client closes. */
-const FINISH_MS = 10_000;
-const FINISH_STEP_MS = 10;
-const CREDIT_DEFAULT = 256;
-const CONCURRENCY_DEFAULT = 64;
-const CLOSE_NORMAL = 1000;
-const CLOSE_BAD_TOKEN = 4401;
-const CLOSE_FORBIDDEN = 4403;
+import { takeUsageNews, type UsageEvent, type Used, useEvents } from './usage.ts';
 
 type State = 'connecting' | 'open' | 'leaving' | 'waiting' | 'closed';
 
@@ -152,6 +152,14 @@ export class Client extends Emitter<ClientEvents> {
    */
   receipt(receipts: readonly Receipt[]): Promise<Receipted> {
     return tellReceipts(this.#open, receipts);
+  }
+
+  /**
+   * Counts events of usage; refusals of single events are in the result.
+   * @throws FairleadClientError if they could not be told; what was counted before stays so
+   */
+  use(events: readonly UsageEvent[]): Promise<Used> {
+    return useEvents(this.#open, events);
   }
 
   /** Takes messages of a destination, one at a time to the handler; what it returns settles it. */
@@ -266,7 +274,10 @@ export class Client extends Emitter<ClientEvents> {
       hello: ({ protocol, durability }) => this.#opened(protocol, durability),
       deliver: (subscription, deliveries) =>
         this.#subscriptions.get(subscription)?.core.arrived(deliveries),
-      event: (frame) => this.#gate.event(frame),
+      event: (frame) => {
+        const isNews = takeUsageNews(frame, (news) => this.emit('usage', news));
+        if (!isNews) this.#gate.event(frame);
+      },
       goAway: (reason, retryAfterMs) => void this.#leave(reason, retryAfterMs),
       error: (error) => this.emit('error', error),
       closed: (code, reason) => this.#lost(code, reason),
@@ -377,9 +388,7 @@ export class Client extends Emitter<ClientEvents> {
     this.#notify();
   }
 
-  #isEnded(): boolean {
-    return this.#state === 'closed';
-  }
+  #isEnded = (): boolean => this.#state === 'closed';
 
   #closedError(): FairleadClientError {
     return this.#final ?? new FairleadClientError('clientClosed');
@@ -388,8 +397,4 @@ export class Client extends Emitter<ClientEvents> {
   #notify(): void {
     for (const watcher of this.#watchers.splice(0)) watcher();
   }
-}
-
-function isList(messages: Message | readonly Message[]): messages is readonly Message[] {
-  return Array.isArray(messages);
 }

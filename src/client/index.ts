@@ -27,3 +27,4 @@ export { Permit } from './permit.ts';
 export type { WebSocketConstructor, WebSocketLike } from './socket.ts';
 export type { SubscribeOptions, Subscription } from './subscription-handle.ts';
 export type * from './types.ts';
+export type { UsageEvent, Used } from './usage.ts';

@@ -1,6 +1,7 @@
 // What users of the SDK hand in and get back.
 import type { MESSAGE_STATUS } from '../protocol/kinds.ts';
 import type { EventStatusName } from '../protocol/status-events.ts';
+import type { UsageNews } from '../protocol/usage-frames.ts';
 import type { FairleadClientError } from './error.ts';
 import type { WebSocketConstructor } from './socket.ts';
 
@@ -117,6 +118,8 @@ export interface Receipted {
   readonly unknown: number;
 }
 
+export type { UsageNews };
+
 export interface DaemonLimits {
   readonly publishWindowBytes: number;
   readonly frameBytes: number;
@@ -124,6 +127,7 @@ export interface DaemonLimits {
   readonly creditMax: number;
   readonly payloadBytes: number;
   readonly idsPerFrame: number;
+  readonly eventsPerFrame: number;
 }
 
 /** Events of a client: `client.on('disconnected', (event) => …)`. */
@@ -140,6 +144,8 @@ export interface ClientEvents {
     readonly retryInMs: number | undefined;
   };
   goAway: { readonly reason: string; readonly retryAfterMs: number };
+  /** A trigger of the tenant fired whose action is an event. */
+  usage: UsageNews;
   /** A refusal that belongs to no call (a settlement, a credit), or the reason of a final close. */
   error: FairleadClientError;
 }

@@ -12,6 +12,7 @@ export const LIMITS_DEFAULT: DaemonLimits = {
   creditMax: 65_536,
   payloadBytes: 64 * 1024,
   idsPerFrame: 4096,
+  eventsPerFrame: 4096,
 };
 
 /** The daemon's limits; one it does not name keeps its default. */

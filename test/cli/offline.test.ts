@@ -64,7 +64,7 @@ t.test('token issue', async (t) => {
   t.equal(claims.exp - claims.iat, 12 * 3600);
   const file = join(t.testdir({ 'a.key': `${secret}\n` }), 'a.key');
   const json = await runCli(['token', 'issue', '--key-file', file, '--ttl', '30d', '--json']);
-  t.match(JSON.parse(json.stdout), { scope: 'publish consume gate platform', tenant: null });
+  t.match(JSON.parse(json.stdout), { scope: 'publish consume gate usage platform', tenant: null });
   const forbidden = await runCli([
     'token',
     'issue',
