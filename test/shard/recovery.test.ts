@@ -6,7 +6,10 @@ import { Environment } from '../../src/store/environment.ts';
 import { bytesOf, golden, hexOf } from '../protocol/golden.ts';
 
 const MAP_BYTES = 64 * 1024 * 1024;
-const ORDER = ['ceiling', 'through', 'eventsCeiling', 'keys', 'events', 'state', 'log', 'batch'];
+const ORDER = [
+  ...['ceiling', 'through', 'eventsCeiling', 'usageCeiling', 'keys', 'events', 'usage'],
+  ...['state', 'log', 'batch'],
+];
 type Stored = { key: string; hex: string };
 
 /** A store with these records, closed when the test ends. */
@@ -49,6 +52,7 @@ for (const [table, key, known] of [
   ['meta', '0103', 1],
   ['keys', '0500000001000000000002', 1],
   ['events', '060000000000000001', 1],
+  ['usage', '0a0000000000000001', 1],
   ['state', '04000000000002', 2],
   ['log', '030000000000000002', 2],
   ['batch', '020000000000020000', 2],
