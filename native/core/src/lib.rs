@@ -15,6 +15,7 @@ pub mod message_id;
 pub mod msgpack;
 pub mod name_map;
 pub mod record;
+mod replies;
 pub mod shard;
 pub mod tree;
 pub mod usage;

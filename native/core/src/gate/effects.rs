@@ -5,6 +5,7 @@ use crate::daemon_frame::{PermitTold, write_permit_event};
 use crate::error::Code;
 use crate::exchange::{EFFECTS_HEADER_BYTES, EffectOp, EffectsHead, write_effect, write_header};
 use crate::limits::PERMITS_PER_FRAME;
+use crate::replies::Replies;
 
 /// What the gate counted, in the order of the effects header; since this start unless said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,19 +97,9 @@ impl GateCounters {
     }
 }
 
-/// An effect whose bytes lie in `bytes`.
-#[derive(Clone, Copy)]
-struct Reply {
-    op: EffectOp,
-    connection: u32,
-    start: u32,
-    end: u32,
-}
-
 #[derive(Default)]
 pub(super) struct Effects {
-    replies: Vec<Reply>,
-    pub bytes: Vec<u8>,
+    pub replies: Replies,
     /// What those who waited are told, by connection.
     told: Vec<(u32, PermitTold)>,
     entered: Vec<(u32, [u8; 28], usize)>,
@@ -118,22 +109,6 @@ pub(super) struct Effects {
 impl Effects {
     pub fn has_some(&self) -> bool {
         !self.replies.is_empty() || !self.told.is_empty() || !self.entered.is_empty()
-    }
-
-    /// An effect whose bytes were appended to `bytes` from `start` on.
-    pub fn push(&mut self, op: EffectOp, connection: u32, start: usize) {
-        self.replies.push(Reply {
-            op,
-            connection,
-            start: start as u32,
-            end: self.bytes.len() as u32,
-        });
-    }
-
-    pub fn reply(&mut self, op: EffectOp, connection: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        self.push(op, connection, start);
     }
 
     pub fn told_granted(&mut self, connection: u32, ticket: u32, id: PermitId, lease_ms: u32) {
@@ -182,25 +157,16 @@ impl Effects {
     /// Encodes everything since the last time into `out`.
     pub fn encode(&mut self, head: &EffectsHead, counters: &GateCounters) {
         self.tell();
-        // Entries of a connection stand together.
-        let is_sorted = self.replies.is_sorted_by_key(|reply| reply.connection);
-        if !is_sorted {
-            self.replies.sort_by_key(|reply| reply.connection);
-        }
         self.out.clear();
         self.out.resize(EFFECTS_HEADER_BYTES, 0);
-        for reply in &self.replies {
-            let bytes = &self.bytes[reply.start as usize..reply.end as usize];
-            write_effect(&mut self.out, reply.op, reply.connection, bytes);
-        }
+        let replies = self.replies.encode_all(&mut self.out);
         for (ticket, bytes, length) in &self.entered {
             write_effect(&mut self.out, EffectOp::Entered, *ticket, &bytes[..*length]);
         }
-        let entries = (self.replies.len() + self.entered.len()) as u32;
+        let entries = replies + self.entered.len() as u32;
         let head = EffectsHead { entries, ..*head };
         write_header(&mut self.out, &head, &counters.in_order());
         self.replies.clear();
-        self.bytes.clear();
         self.entered.clear();
     }
 
@@ -209,9 +175,9 @@ impl Effects {
         told.sort_by_key(|(connection, _)| *connection);
         for of_one in told.chunk_by(|one, other| one.0 == other.0) {
             for some in of_one.chunks(PERMITS_PER_FRAME) {
-                let start = self.bytes.len();
-                write_permit_event(&mut self.bytes, some.iter().map(|(_, told)| told));
-                self.push(EffectOp::Send, some[0].0, start);
+                self.replies.frame(some[0].0, |out| {
+                    write_permit_event(out, some.iter().map(|(_, told)| told));
+                });
             }
         }
         told.clear();

@@ -1,39 +1,21 @@
 //! Client frames: acquire, release, renew; from a connection, or from a call without one.
 
 use super::ask::{Answer, Ask};
-use super::{CALL, Fatal, Gate, KEY, NONE};
+use super::{Fatal, Gate, KEY, NONE};
 use crate::client_frame::{
     self, AcquireItem, FrameError, ReleaseItem, decode_acquire, decode_release, decode_renew,
     frame_kind_and_id,
 };
 use crate::daemon_frame::{
-    ErrorDetails, PermitAnswer, write_acquire_ok_header, write_error, write_frame_error,
-    write_permit_answer, write_release_ok, write_renew_ok,
+    PermitAnswer, write_acquire_ok_header, write_permit_answer, write_release_ok, write_renew_ok,
 };
 use crate::error::Code;
-use crate::exchange::{EffectOp, SCOPE_GATE, decode_call};
+use crate::exchange::{SCOPE_GATE, decode_call};
+use crate::replies::FrameSender;
 
 /// The daemon's own REST interface. Only callers within the process are counted there: a client that held
 /// its seats would shut all others out of it, the operator too.
 const OWN_RESOURCE: &[u8] = b"fairlead.api";
-/// Close code for bytes that are no frame.
-const CLOSE_MALFORMED: u16 = 4400;
-
-/// Who sent a frame.
-#[derive(Clone, Copy)]
-struct Sender<'a> {
-    /// With `CALL`: a request.
-    connection: u32,
-    scopes: u8,
-    /// Empty: the platform.
-    tenant: &'a [u8],
-}
-
-impl Sender<'_> {
-    fn is_call(&self) -> bool {
-        self.connection & CALL != 0
-    }
-}
 
 impl Gate {
     pub(super) fn frame(&mut self, connection: u32, frame: &[u8]) {
@@ -44,7 +26,7 @@ impl Gate {
         let mut room = [0; 255];
         let length = client.tenant.len();
         room[..length].copy_from_slice(&client.tenant);
-        let sender = Sender {
+        let sender = FrameSender {
             connection,
             scopes: client.scopes,
             tenant: &room[..length],
@@ -55,24 +37,14 @@ impl Gate {
     /// A client frame that the REST interface sends, with the rights it says.
     pub(super) fn call(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
         let call = decode_call(bytes)?;
-        if request & CALL != 0 {
-            return Err(Fatal::State(format!(
-                "request {request} is too high a number"
-            )));
-        }
-        let sender = Sender {
-            connection: request | CALL,
-            scopes: call.scopes,
-            tenant: call.tenant,
-        };
-        self.frame_of(sender, call.frame);
+        self.frame_of(FrameSender::of_call(request, &call)?, call.frame);
         Ok(())
     }
 
-    fn frame_of(&mut self, sender: Sender<'_>, frame: &[u8]) {
+    fn frame_of(&mut self, sender: FrameSender<'_>, frame: &[u8]) {
         let (kind, id) = match frame_kind_and_id(frame) {
             Ok(head) => head,
-            Err(error) => return self.reply_frame_error(sender, &error),
+            Err(error) => return self.effects.replies.frame_error(sender.connection, &error),
         };
         if sender.scopes & SCOPE_GATE == 0 {
             let message = format!("frames of kind {kind} need the scope the token lacks");
@@ -88,11 +60,11 @@ impl Gate {
             }
         };
         if let Err(error) = served {
-            self.reply_frame_error(sender, &error);
+            self.effects.replies.frame_error(sender.connection, &error);
         }
     }
 
-    fn acquire(&mut self, sender: Sender<'_>, frame: &[u8]) -> Result<(), FrameError> {
+    fn acquire(&mut self, sender: FrameSender<'_>, frame: &[u8]) -> Result<(), FrameError> {
         let mut items = std::mem::take(&mut self.items);
         let id = decode_acquire(frame, &mut items);
         if let Ok(id) = id {
@@ -107,9 +79,15 @@ impl Gate {
         id.map(|_| ())
     }
 
-    fn acquire_all(&mut self, sender: Sender<'_>, frame: &[u8], id: u32, items: &[AcquireItem]) {
+    fn acquire_all(
+        &mut self,
+        sender: FrameSender<'_>,
+        frame: &[u8],
+        id: u32,
+        items: &[AcquireItem],
+    ) {
         // Answers are written while asks are judged, which may tell others who waited.
-        let mut out = std::mem::take(&mut self.effects.bytes);
+        let mut out = std::mem::take(self.effects.replies.bytes());
         let start = out.len();
         write_acquire_ok_header(&mut out, id, items.len());
         let connection = if sender.is_call() {
@@ -150,12 +128,13 @@ impl Gate {
             };
             self.write_answer(&mut out, answer, key);
         }
-        self.effects.bytes = out;
         if id == 0 {
             // Nobody asked for an answer.
-            self.effects.bytes.truncate(start);
-        } else {
-            self.push(sender, start);
+            out.truncate(start);
+        }
+        *self.effects.replies.bytes() = out;
+        if id > 0 {
+            self.effects.replies.push_frame(sender.connection, start);
         }
     }
 
@@ -217,7 +196,7 @@ impl Gate {
         write_permit_answer(out, &answer, used, limit);
     }
 
-    fn release(&mut self, sender: Sender<'_>, frame: &[u8]) -> Result<(), FrameError> {
+    fn release(&mut self, sender: FrameSender<'_>, frame: &[u8]) -> Result<(), FrameError> {
         let mut items = std::mem::take(&mut self.released);
         let id = decode_release(frame, &mut items);
         if let Ok(id) = id {
@@ -229,16 +208,21 @@ impl Gate {
             let gone = items.len() as u32 - released;
             self.counters.gone += u64::from(gone);
             if id > 0 {
-                let start = self.effects.bytes.len();
-                write_release_ok(&mut self.effects.bytes, id, released, gone);
-                self.push(sender, start);
+                self.effects.replies.frame(sender.connection, |out| {
+                    write_release_ok(out, id, released, gone);
+                });
             }
         }
         self.released = items;
         id.map(|_| ())
     }
 
-    fn release_one(&mut self, sender: Sender<'_>, tenant: Option<u32>, item: &ReleaseItem) -> bool {
+    fn release_one(
+        &mut self,
+        sender: FrameSender<'_>,
+        tenant: Option<u32>,
+        item: &ReleaseItem,
+    ) -> bool {
         match item {
             ReleaseItem::Permit(id) | ReleaseItem::Failed(id) => {
                 let slot = self.permit_of(id, tenant);
@@ -259,7 +243,7 @@ impl Gate {
         }
     }
 
-    fn renew_frame(&mut self, sender: Sender<'_>, frame: &[u8]) -> Result<(), FrameError> {
+    fn renew_frame(&mut self, sender: FrameSender<'_>, frame: &[u8]) -> Result<(), FrameError> {
         let mut ids = std::mem::take(&mut self.permit_ids);
         let head = decode_renew(frame, &mut ids);
         if let Ok(head) = head {
@@ -274,9 +258,9 @@ impl Gate {
                 .map(|id| self.renew(id, (connection, tenant), head.lease_ms, head.flags))
                 .collect();
             if head.id > 0 {
-                let start = self.effects.bytes.len();
-                write_renew_ok(&mut self.effects.bytes, head.id, &leases_ms);
-                self.push(sender, start);
+                self.effects.replies.frame(sender.connection, |out| {
+                    write_renew_ok(out, head.id, &leases_ms);
+                });
             }
         }
         self.permit_ids = ids;
@@ -284,7 +268,7 @@ impl Gate {
     }
 
     /// Whose permits a sender may touch: none for those of everybody.
-    fn tenant_filter(&self, sender: Sender<'_>) -> Option<u32> {
+    fn tenant_filter(&self, sender: FrameSender<'_>) -> Option<u32> {
         if sender.tenant.is_empty() {
             return None;
         }
@@ -293,55 +277,21 @@ impl Gate {
         Some(tenant.unwrap_or(NONE))
     }
 
-    fn push(&mut self, sender: Sender<'_>, start: usize) {
-        let op = if sender.is_call() {
-            EffectOp::ReplyFrame
-        } else {
-            EffectOp::Send
-        };
-        self.effects.push(op, sender.connection & !CALL, start);
-    }
-
-    /// Answers a frame that was refused as a whole; bytes that are no frame also end the socket.
-    fn reply_frame_error(&mut self, sender: Sender<'_>, error: &FrameError) {
-        let start = self.effects.bytes.len();
-        write_frame_error(&mut self.effects.bytes, error);
-        self.push(sender, start);
-        if error.code == Code::MalformedFrame && !sender.is_call() {
-            self.effects
-                .reply(EffectOp::Close, sender.connection, |out| {
-                    out.extend_from_slice(&CLOSE_MALFORMED.to_le_bytes());
-                });
-        }
-    }
-
     fn reply_error(
         &mut self,
-        sender: Sender<'_>,
+        sender: FrameSender<'_>,
         id: u32,
         code: Code,
         message: &str,
         index: Option<u32>,
     ) {
-        let start = self.effects.bytes.len();
-        let details = ErrorDetails {
-            index,
-            key: None,
-            retry_after_ms: None,
-        };
-        write_error(
-            &mut self.effects.bytes,
-            id,
-            code.number(),
-            message,
-            &details,
-        );
-        self.push(sender, start);
+        let replies = &mut self.effects.replies;
+        replies.error(sender.connection, id, code.number(), message, index, None);
     }
 }
 
 /// The first entry that names another tenant than the token's.
-fn foreign(items: &[AcquireItem], sender: Sender<'_>, frame: &[u8]) -> Option<u32> {
+fn foreign(items: &[AcquireItem], sender: FrameSender<'_>, frame: &[u8]) -> Option<u32> {
     if sender.tenant.is_empty() {
         return None;
     }

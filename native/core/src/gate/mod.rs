@@ -72,8 +72,6 @@ pub use permit::PermitId;
 const NONE: u32 = u32::MAX;
 /// Stands for the connection of callers within the process.
 const LOCAL: u32 = u32::MAX - 1;
-/// Set in the number of a connection that is none but a request of the REST interface.
-const CALL: u32 = 1 << 31;
 
 /// Places of the caps in a key's chain of cells.
 const KEY: usize = 0;

@@ -2,7 +2,7 @@
 
 use super::{Fatal, Gate, Stepped};
 use crate::error::Code;
-use crate::exchange::{EffectOp, EffectsHead, InputEntry, InputOp, InputReader, decode_connect};
+use crate::exchange::{EffectsHead, InputEntry, InputOp, InputReader, decode_connect};
 use crate::limits::WAKE_AFTER_MS_MAX;
 
 impl Gate {
@@ -91,9 +91,7 @@ impl Gate {
     }
 
     pub(super) fn reply_json(&mut self, request: u32, text: &str) {
-        self.effects.reply(EffectOp::Reply, request, |out| {
-            out.extend_from_slice(text.as_bytes());
-        });
+        self.effects.replies.json(request, text.as_bytes());
     }
 
     fn count_now(&mut self) {

@@ -1,75 +1,21 @@
 //! Effects: replies, closes and deliveries of one exchange, those of a connection together.
 
 use super::batches::{self, NONE};
-use super::{CALL, DeliverFrame, Fatal, Handed, Reply, Shard, Want};
-use crate::client_frame::FrameError;
-use crate::daemon_frame::{
-    Delivery, ErrorDetails, write_deliver_header, write_delivery, write_error, write_frame_error,
-};
-use crate::error::Code;
+use super::{DeliverFrame, Fatal, Handed, Shard, Want};
+use crate::daemon_frame::{Delivery, write_deliver_header, write_delivery};
 use crate::exchange::{
-    EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader, begin_effect, end_effect, write_effect,
-    write_effects_header,
+    EFFECTS_HEADER_BYTES, EffectOp, EffectsHeader, begin_effect, end_effect, write_effects_header,
 };
 use crate::message_id::MessageId;
 use crate::record::{BatchMessage, BatchRecord, MESSAGE_OPTIONS};
 
-/// Close code for bytes that are no frame.
-const CLOSE_MALFORMED: u16 = 4400;
-
 impl Shard {
     pub(super) fn reply(&mut self, connection: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        if connection & CALL != 0 {
-            return self.push_reply(EffectOp::ReplyFrame, connection & !CALL, write);
-        }
-        self.push_reply(EffectOp::Send, connection, write);
+        self.replies.frame(connection, write);
     }
 
     pub(super) fn reply_json(&mut self, request: u32, text: &str) {
-        self.push_reply(EffectOp::Reply, request, |out| {
-            out.extend_from_slice(text.as_bytes());
-        });
-    }
-
-    fn push_reply(&mut self, op: EffectOp, connection: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.reply_bytes.len() as u32;
-        write(&mut self.reply_bytes);
-        let end = self.reply_bytes.len() as u32;
-        self.replies.push(Reply {
-            op,
-            connection,
-            start,
-            end,
-        });
-    }
-
-    /// Answers a frame that was refused as a whole; bytes that are no frame also end the socket.
-    pub(super) fn reply_frame_error(&mut self, connection: u32, error: &FrameError) {
-        self.reply(connection, |out| write_frame_error(out, error));
-        if error.code == Code::MalformedFrame && connection & CALL == 0 {
-            self.push_reply(EffectOp::Close, connection, |out| {
-                out.extend_from_slice(&CLOSE_MALFORMED.to_le_bytes());
-            });
-        }
-    }
-
-    pub(super) fn reply_error(
-        &mut self,
-        connection: u32,
-        id: u32,
-        code: u32,
-        message: &str,
-        index: Option<u32>,
-        retry_after_ms: Option<u64>,
-    ) {
-        let details = ErrorDetails {
-            index,
-            key: None,
-            retry_after_ms,
-        };
-        self.reply(connection, |out| {
-            write_error(out, id, code, message, &details);
-        });
+        self.replies.json(request, text.as_bytes());
     }
 
     /// The record for `wants[index]`, as it was read back.
@@ -114,10 +60,12 @@ impl Shard {
         effects.resize(EFFECTS_HEADER_BYTES, 0);
         let told = self.encode_events(&mut effects)? + self.encode_usage(&mut effects)?;
         // Entries of a connection stand together: answers in order, then deliveries.
-        let mut order: Vec<(u32, u32)> = Vec::with_capacity(self.replies.len() + self.frames.len());
-        let replies = self.replies.len() as u32;
+        let mut order: Vec<(u32, u32)> =
+            Vec::with_capacity(self.replies.list().len() + self.frames.len());
+        let replies = self.replies.list().len() as u32;
         order.extend(
             self.replies
+                .list()
                 .iter()
                 .zip(0..)
                 .map(|(reply, at)| (reply.connection, at)),
@@ -131,9 +79,8 @@ impl Shard {
         order.sort_by_key(|&(connection, _)| connection);
         for (connection, at) in order {
             if at < replies {
-                let reply = self.replies[at as usize];
-                let bytes = &self.reply_bytes[reply.start as usize..reply.end as usize];
-                write_effect(&mut effects, reply.op, connection, bytes);
+                let reply = self.replies.list()[at as usize];
+                self.replies.encode(reply, &mut effects);
             } else {
                 let frame = self.frames[(at - replies) as usize];
                 let start = begin_effect(&mut effects, EffectOp::Send, connection);

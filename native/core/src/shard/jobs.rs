@@ -342,7 +342,7 @@ impl Shard {
         let mut ids = Vec::new();
         let id = match client_frame::decode_ids(frame, kind, &mut ids) {
             Ok(id) => id,
-            Err(error) => return self.reply_frame_error(connection, &error),
+            Err(error) => return self.replies.frame_error(connection, &error),
         };
         let Some(tenant) = self.tenant_of_connection(connection) else {
             return;

@@ -86,7 +86,8 @@ impl Shard {
     pub(super) fn answer_error(&mut self, answer: Answer, code: Code, message: &str) {
         match answer {
             Answer::Frame { connection, id } => {
-                self.reply_error(connection, id, code.number(), message, None, Some(1000));
+                self.replies
+                    .error(connection, id, code.number(), message, None, Some(1000));
             }
             Answer::Json { request } => {
                 let text = format!(r#"{{"error":"overloaded","message":"{message}"}}"#);

@@ -127,7 +127,7 @@ impl Shard {
         let mut receipts = Vec::new();
         let id = match decode_receipt(frame, &mut receipts) {
             Ok(id) => id,
-            Err(error) => return self.reply_frame_error(connection, &error),
+            Err(error) => return self.replies.frame_error(connection, &error),
         };
         let mut applied = 0;
         for receipt in &receipts {

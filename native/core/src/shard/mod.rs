@@ -62,6 +62,7 @@ use crate::name_map::{NameHash, NameMap};
 use crate::record::{
     BatchRecordBuilder, ClosedRecord, HandedTo, JournalWriter, RecordError, Return,
 };
+use crate::replies::Replies;
 use crate::tree::NodeId;
 use batches::{Batches, Cells, Key};
 use cache::Cache;
@@ -122,9 +123,6 @@ pub const REASON_UNDELIVERED: u8 = 35;
 pub const DOUBTFUL: u8 = 1;
 /// Flag of a message: it was a dead letter, and its validity begins anew at a restart.
 pub const REPLAYED: u8 = 2;
-
-/// Set in the number of a connection that is none but a request of the REST interface.
-const CALL: u32 = 1 << 31;
 
 /// Batch numbers reserved ahead at every start.
 const BATCH_RESERVE: u64 = 1 << 20;
@@ -280,15 +278,6 @@ struct DeliverFrame {
     last: u32,
 }
 
-/// A reply or a close of this exchange; its bytes lie in `reply_bytes`.
-#[derive(Clone, Copy, Debug)]
-struct Reply {
-    op: crate::exchange::EffectOp,
-    connection: u32,
-    start: u32,
-    end: u32,
-}
-
 /// The batch that this exchange fills.
 struct OpenBatch {
     number: u64,
@@ -384,8 +373,7 @@ pub struct Shard {
     open: Option<OpenBatch>,
     builder: BatchRecordBuilder,
     journal: JournalWriter,
-    replies: Vec<Reply>,
-    reply_bytes: Vec<u8>,
+    replies: Replies,
     handed: Vec<Handed>,
     handed_keys: Vec<Key>,
     handed_to: Vec<HandedTo>,
@@ -502,8 +490,7 @@ impl Shard {
             open: None,
             builder: BatchRecordBuilder::new(),
             journal: JournalWriter::new(),
-            replies: Vec::new(),
-            reply_bytes: Vec::new(),
+            replies: Replies::default(),
             handed: Vec::new(),
             handed_keys: Vec::new(),
             handed_to: Vec::new(),

@@ -107,7 +107,7 @@ impl Shard {
             let refused = self.refused.entry(error.code.number()).or_default();
             *refused += 1;
             self.counters.refused += 1;
-            self.reply_frame_error(connection, &error);
+            self.replies.frame_error(connection, &error);
         }
     }
 
@@ -274,7 +274,7 @@ impl Shard {
             });
         } else if let Some(first) = refused.first() {
             let message = format!("{} of {count} messages were refused", refused.len());
-            self.reply_error(
+            self.replies.error(
                 connection,
                 0,
                 first.code,

@@ -59,7 +59,7 @@ impl Shard {
                     self.reply_unknown_subscription(connection, head.id, head.subscription);
                 }
             }
-            Err(error) => self.reply_frame_error(connection, &error),
+            Err(error) => self.replies.frame_error(connection, &error),
         }
         self.outcomes = outcomes;
     }

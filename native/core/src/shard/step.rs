@@ -2,7 +2,7 @@
 
 use super::batches;
 use super::connection::Connection;
-use super::{CALL, Fatal, SETTLED_OUTCOMES, Shard, StepOutput, Want};
+use super::{Fatal, SETTLED_OUTCOMES, Shard, StepOutput, Want};
 use crate::client_frame::{self, frame_kind_and_id};
 use crate::error::Code;
 use crate::exchange::{
@@ -13,6 +13,7 @@ use crate::record::{
     BuiltIn, JournalWriter, LogEntries, Mark, Settled, batch_key, events_key, log_key, usage_key,
     write_log_record, write_mark,
 };
+use crate::replies::{CALL, FrameSender};
 use std::cmp::Reverse;
 
 /// One look at every node of a destination takes this long: a sender that pauses for less keeps its
@@ -97,7 +98,6 @@ impl Shard {
         self.frames.clear();
         self.journal.clear();
         self.replies.clear();
-        self.reply_bytes.clear();
         self.handed.clear();
         self.handed_keys.clear();
         self.handed_to.clear();
@@ -202,20 +202,16 @@ impl Shard {
     /// A client frame that the REST interface sends, with the rights it says.
     fn call(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
         let call = decode_call(bytes)?;
-        if request & CALL != 0 {
-            return Err(Fatal::State(format!(
-                "request {request} is too high a number"
-            )));
-        }
-        self.caller = call.tenant.into();
-        self.frame_of(request | CALL, call.scopes, call.frame);
+        let sender = FrameSender::of_call(request, &call)?;
+        self.caller = sender.tenant.into();
+        self.frame_of(sender.connection, sender.scopes, call.frame);
         Ok(())
     }
 
     fn frame_of(&mut self, connection: u32, scopes: u8, frame: &[u8]) {
         let (kind, id) = match frame_kind_and_id(frame) {
             Ok(head) => head,
-            Err(error) => return self.reply_frame_error(connection, &error),
+            Err(error) => return self.replies.frame_error(connection, &error),
         };
         let needed = match kind {
             client_frame::KIND_PUBLISH | client_frame::KIND_CANCEL | client_frame::KIND_STATUS => {
@@ -226,7 +222,9 @@ impl Shard {
         if scopes & needed == 0 {
             let message = format!("frames of kind {kind} need the scope the token lacks");
             let code = Code::ScopeMissing.number();
-            return self.reply_error(connection, id, code, &message, None, None);
+            return self
+                .replies
+                .error(connection, id, code, &message, None, None);
         }
         let is_call = connection & CALL != 0;
         match kind {
@@ -241,7 +239,8 @@ impl Shard {
             _ => {
                 let message = format!("frame kind {kind} is not known");
                 let code = Code::UnknownKind.number();
-                self.reply_error(connection, id, code, &message, None, None);
+                self.replies
+                    .error(connection, id, code, &message, None, None);
             }
         }
     }

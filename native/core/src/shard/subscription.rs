@@ -15,13 +15,15 @@ impl Shard {
     pub(super) fn subscribe(&mut self, connection: u32, frame: &[u8]) {
         let request = match decode_subscribe(frame) {
             Ok(request) => request,
-            Err(error) => return self.reply_frame_error(connection, &error),
+            Err(error) => return self.replies.frame_error(connection, &error),
         };
         let (place, gateway) = match self.place_of_subscription(connection, &request) {
             Ok(place) => place,
             Err((code, message)) => {
                 let id = request.id;
-                return self.reply_error(connection, id, code.number(), &message, None, None);
+                return self
+                    .replies
+                    .error(connection, id, code.number(), &message, None, None);
             }
         };
         let destination = &mut self.destinations[place as usize];
@@ -123,7 +125,7 @@ impl Shard {
     pub(super) fn credit(&mut self, connection: u32, frame: &[u8]) {
         let request = match decode_credit(frame) {
             Ok(request) => request,
-            Err(error) => return self.reply_frame_error(connection, &error),
+            Err(error) => return self.replies.frame_error(connection, &error),
         };
         let Some(subscription) = self
             .connections
@@ -144,7 +146,9 @@ impl Shard {
                 limits::CREDIT_MAX
             );
             let code = Code::CreditTooLarge.number();
-            return self.reply_error(connection, request.id, code, &message, None, None);
+            return self
+                .replies
+                .error(connection, request.id, code, &message, None, None);
         }
         consumer.credit = credit;
         self.list(subscription.destination);
@@ -156,7 +160,8 @@ impl Shard {
     pub(super) fn reply_unknown_subscription(&mut self, connection: u32, id: u32, number: u32) {
         let message = format!("this connection has no subscription {number}");
         let code = Code::UnknownSubscription.number();
-        self.reply_error(connection, id, code, &message, None, None);
+        self.replies
+            .error(connection, id, code, &message, None, None);
     }
 
     pub(super) fn set_parked(&mut self, connection: u32, parked: bool) {

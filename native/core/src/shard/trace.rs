@@ -205,7 +205,7 @@ impl Shard {
 
     /// The tenant of a connection or call; empty: the platform. None: it is gone.
     pub(super) fn tenant_of_connection(&self, connection: u32) -> Option<Box<[u8]>> {
-        if connection & super::CALL != 0 {
+        if connection & crate::replies::CALL != 0 {
             return Some(self.caller.clone());
         }
         let client = self.connections.get(&connection)?;

@@ -1,8 +1,7 @@
 //! Effects of a step: answers, then firings.
 
-use crate::exchange::{
-    COUNTERS, EFFECTS_HEADER_BYTES, EffectOp, EffectsHead, write_effect, write_header,
-};
+use crate::exchange::{COUNTERS, EFFECTS_HEADER_BYTES, EffectsHead, write_header};
+use crate::replies::Replies;
 
 /// What was counted, in the order of the effects header; since this start unless said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,53 +73,23 @@ impl UsageCounters {
     }
 }
 
-/// An effect whose bytes lie in `bytes`.
-#[derive(Clone, Copy)]
-struct Reply {
-    op: EffectOp,
-    connection: u32,
-    start: u32,
-    end: u32,
-}
-
 #[derive(Default)]
 pub(super) struct Effects {
-    replies: Vec<Reply>,
-    pub bytes: Vec<u8>,
+    pub replies: Replies,
     pub out: Vec<u8>,
 }
 
 impl Effects {
-    /// An effect whose bytes were appended to `bytes` from `start` on.
-    pub fn push(&mut self, op: EffectOp, connection: u32, start: usize) {
-        self.replies.push(Reply {
-            op,
-            connection,
-            start: start as u32,
-            end: self.bytes.len() as u32,
-        });
-    }
-
-    pub fn reply(&mut self, op: EffectOp, connection: u32, bytes: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        self.push(op, connection, start);
-    }
-
     /// Encodes everything since the last time into `out`.
     pub fn encode(&mut self, head: &EffectsHead, counters: &UsageCounters) {
-        // Entries of a connection stand together.
-        self.replies.sort_by_key(|reply| reply.connection);
         self.out.clear();
         self.out.resize(EFFECTS_HEADER_BYTES, 0);
-        for reply in &self.replies {
-            let bytes = &self.bytes[reply.start as usize..reply.end as usize];
-            write_effect(&mut self.out, reply.op, reply.connection, bytes);
-        }
-        let entries = self.replies.len() as u32;
-        let head = EffectsHead { entries, ..*head };
+        let replies = self.replies.encode_all(&mut self.out);
+        let head = EffectsHead {
+            entries: replies,
+            ..*head
+        };
         write_header(&mut self.out, &head, &counters.in_order());
         self.replies.clear();
-        self.bytes.clear();
     }
 }

@@ -4,17 +4,14 @@ use super::calendar::day_of_ms;
 use super::counters::Kind;
 use super::tally::{Refusal, Tally};
 use super::{Fatal, Usage};
-use crate::client_frame::{self, FrameError, UseItem, decode_use, frame_kind_and_id};
-use crate::daemon_frame::{ErrorDetails, Refused, write_error, write_frame_error, write_use_ok};
+use crate::client_frame::{self, UseItem, decode_use, frame_kind_and_id};
+use crate::daemon_frame::{Refused, write_use_ok};
 use crate::error::Code;
-use crate::exchange::{EffectOp, SCOPE_PLATFORM, SCOPE_USAGE, decode_call};
+use crate::exchange::{SCOPE_PLATFORM, SCOPE_USAGE, decode_call};
 use crate::limits::{USAGE_AHEAD_MS, USAGE_COUNTERS_ALL, USAGE_DIRTY_CELLS, USAGE_LATE_MS};
 use crate::record::BuiltIn;
+use crate::replies::FrameSender;
 
-/// Set in the number of a connection that is none but a request of the REST interface.
-const CALL: u32 = 1 << 31;
-/// Close code for bytes that are no frame.
-const CLOSE_MALFORMED: u16 = 4400;
 /// When a checkpoint may have made room.
 const OVERLOADED_RETRY_MS: u64 = 1000;
 
@@ -24,26 +21,10 @@ pub(super) struct Connection {
     pub tenant: Box<[u8]>,
 }
 
-/// Who sent a frame.
-#[derive(Clone, Copy)]
-struct Sender<'a> {
-    /// With `CALL`: a request.
-    connection: u32,
-    scopes: u8,
-    /// Empty: the platform.
-    tenant: &'a [u8],
-}
-
-impl Sender<'_> {
-    fn is_call(&self) -> bool {
-        self.connection & CALL != 0
-    }
-}
-
 /// A frame that is being served.
 #[derive(Clone, Copy)]
 struct Served<'a> {
-    sender: Sender<'a>,
+    sender: FrameSender<'a>,
     frame: &'a [u8],
     items: &'a [UseItem],
 }
@@ -68,7 +49,7 @@ impl Usage {
         let mut room = [0; 255];
         let length = client.tenant.len();
         room[..length].copy_from_slice(&client.tenant);
-        let sender = Sender {
+        let sender = FrameSender {
             connection,
             scopes: client.scopes,
             tenant: &room[..length],
@@ -79,24 +60,14 @@ impl Usage {
     /// A client frame that the REST interface sends, with the rights it says.
     pub(super) fn call(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
         let call = decode_call(bytes)?;
-        if request & CALL != 0 {
-            return Err(Fatal::State(format!(
-                "request {request} is too high a number"
-            )));
-        }
-        let sender = Sender {
-            connection: request | CALL,
-            scopes: call.scopes,
-            tenant: call.tenant,
-        };
-        self.frame_of(sender, call.frame);
+        self.frame_of(FrameSender::of_call(request, &call)?, call.frame);
         Ok(())
     }
 
-    fn frame_of(&mut self, sender: Sender<'_>, frame: &[u8]) {
+    fn frame_of(&mut self, sender: FrameSender<'_>, frame: &[u8]) {
         let (kind, id) = match frame_kind_and_id(frame) {
             Ok(head) => head,
-            Err(error) => return self.reply_frame_error(sender, &error),
+            Err(error) => return self.effects.replies.frame_error(sender.connection, &error),
         };
         if kind != client_frame::KIND_USE {
             let message = format!("frame kind {kind} is not known");
@@ -116,7 +87,7 @@ impl Usage {
                     items: &items,
                 },
             ),
-            Err(error) => self.reply_frame_error(sender, &error),
+            Err(error) => self.effects.replies.frame_error(sender.connection, &error),
         }
         self.items = items;
     }
@@ -165,15 +136,14 @@ impl Usage {
         self.counters.repeated += u64::from(tally.repeated);
         self.counters.refused += tally.refused.len() as u64;
         if id > 0 {
-            let start = self.effects.bytes.len();
             let refused = tally.refused.iter().map(|refusal| Refused {
                 index: refusal.index,
                 code: refusal.code.number(),
                 retry_after_ms: refusal.retry_after_ms,
             });
-            let out = &mut self.effects.bytes;
-            write_use_ok(out, id, (tally.counted, tally.repeated), refused);
-            self.push(sender, start);
+            self.effects.replies.frame(sender.connection, |out| {
+                write_use_ok(out, id, (tally.counted, tally.repeated), refused);
+            });
         }
         self.tally = tally;
     }
@@ -285,49 +255,16 @@ impl Usage {
         Ok(account)
     }
 
-    fn push(&mut self, sender: Sender<'_>, start: usize) {
-        let op = if sender.is_call() {
-            EffectOp::ReplyFrame
-        } else {
-            EffectOp::Send
-        };
-        self.effects.push(op, sender.connection & !CALL, start);
-    }
-
-    /// Answers a frame that was refused as a whole; bytes that are no frame also end the socket.
-    fn reply_frame_error(&mut self, sender: Sender<'_>, error: &FrameError) {
-        let start = self.effects.bytes.len();
-        write_frame_error(&mut self.effects.bytes, error);
-        self.push(sender, start);
-        if error.code == Code::MalformedFrame && !sender.is_call() {
-            let code = CLOSE_MALFORMED.to_le_bytes();
-            self.effects
-                .reply(EffectOp::Close, sender.connection, &code);
-        }
-    }
-
     fn reply_error(
         &mut self,
-        sender: Sender<'_>,
+        sender: FrameSender<'_>,
         id: u32,
         code: Code,
         message: &str,
         index: Option<u32>,
     ) {
-        let start = self.effects.bytes.len();
-        let details = ErrorDetails {
-            index,
-            key: None,
-            retry_after_ms: None,
-        };
-        write_error(
-            &mut self.effects.bytes,
-            id,
-            code.number(),
-            message,
-            &details,
-        );
-        self.push(sender, start);
+        let replies = &mut self.effects.replies;
+        replies.error(sender.connection, id, code.number(), message, index, None);
     }
 }
 

@@ -136,23 +136,22 @@ impl Usage {
         let now_ms = self.now_ms();
         self.triggers.finish_step(now_ms);
         let before = self.journal.entries();
-        let (effects, counters) = (&mut self.effects, &mut self.counters);
+        let (replies, counters) = (&mut self.effects.replies, &mut self.counters);
         self.triggers
             .write(&mut self.journal, |sequence, content, again| {
-                let start = effects.bytes.len();
-                effects.bytes.extend_from_slice(&sequence.to_le_bytes());
-                effects.bytes.extend_from_slice(content);
-                effects.push(EffectOp::Fired, u32::from(again), start);
+                replies.write(EffectOp::Fired, u32::from(again), |out| {
+                    out.extend_from_slice(&sequence.to_le_bytes());
+                    out.extend_from_slice(content);
+                });
                 counters.fired += u64::from(!again);
             });
         self.has_acknowledged |= self.journal.entries() > before;
         self.triggers
-            .replies(|request, json| effects.reply(EffectOp::Reply, request, json));
+            .replies(|request, json| replies.json(request, json));
     }
 
     pub(super) fn reply_json(&mut self, request: u32, text: &str) {
-        self.effects
-            .reply(EffectOp::Reply, request, text.as_bytes());
+        self.effects.replies.json(request, text.as_bytes());
     }
 
     fn stats_entry(&mut self, request: u32) {
