@@ -158,6 +158,20 @@ t.test('a tenant sees and changes nothing of another', async (t) => {
   );
 });
 
+t.test('a cursor that no page gave is refused, and ends nothing', async (t) => {
+  const api = await MessageApi.start(t);
+  await api.call('POST /v1/usage/events', {
+    events: [{ tenant: 'acme', category: 'pages', quantity: 1 }],
+  });
+  for (const text of [`acme/${'a'.repeat(2100)}//0`, 'acme/pages//0/', 'acme//', '\u0000']) {
+    const cursor = Buffer.from(text).toString('base64url');
+    const { status, body } = await api.call(`GET /v1/usage/records?tenant=acme&cursor=${cursor}`);
+    t.match({ status, body }, { status: 400, body: { details: { field: 'cursor' } } }, text);
+  }
+  const { body } = await api.call('GET /v1/usage/records?tenant=acme&category=pages');
+  t.equal(body.items.length, 1, 'the daemon goes on');
+});
+
 t.test('requests of the REST interface, webhooks and inbound messages are counted', async (t) => {
   const api = await MessageApi.start(t);
   const token = await auth.issueToken({ tenant: 'acme', scope: 'usage', ttlSec: 600 });

@@ -5,7 +5,7 @@ use super::ExchangeError;
 use super::request::{array_of, decode, name, one_of, optional};
 use crate::error::Code;
 use crate::limits::CAP_SLOTS;
-use crate::msgpack::Reader;
+use crate::msgpack::{Reader, check_name};
 use crate::record::{Category, DeltaReader};
 use crate::usage::calendar::PeriodKind;
 use crate::usage::trigger::By;
@@ -180,7 +180,10 @@ pub fn decode_usage_records(bytes: &[u8]) -> Result<UsageRecords<'_>, ExchangeEr
             tags: match optional(reader, text)? {
                 None => UsageTags::None,
                 Some("") => UsageTags::All,
-                Some(tag) => UsageTags::One(tag),
+                Some(tag) => {
+                    check_name(tag.as_bytes())?;
+                    UsageTags::One(tag)
+                }
             },
             period: one_of(
                 reader,

@@ -159,7 +159,7 @@ impl Usage {
         let item = &served.items[index];
         let now_ms = self.now_ms();
         let at_ms = item.at_ms.unwrap_or(now_ms);
-        if at_ms + USAGE_LATE_MS < now_ms || at_ms > now_ms + USAGE_AHEAD_MS {
+        if at_ms.saturating_add(USAGE_LATE_MS) < now_ms || at_ms > now_ms + USAGE_AHEAD_MS {
             return Err((Code::EventTime, None));
         }
         let day = day_of_ms(at_ms);

@@ -67,8 +67,12 @@ pub(super) struct Question {
 }
 
 impl Question {
-    pub fn new(request: u32, asked: &UsageRecords<'_>, accounts: Accounts) -> Self {
-        let cursor = Cursor::parse(asked.cursor);
+    pub fn new(
+        request: u32,
+        asked: &UsageRecords<'_>,
+        accounts: Accounts,
+        cursor: Option<Cursor>,
+    ) -> Self {
         Self {
             request,
             category: asked.category.map(|name| name.as_bytes().into()),

@@ -7,15 +7,18 @@ use super::question::{Accounts, Listing, Question};
 use super::reading::{Budget, Reading, with_counter};
 use super::wants::{Answers, Asker};
 use super::{Fatal, Usage};
-use crate::exchange::decode_usage_records;
+use crate::exchange::{ExchangeError, decode_usage_records};
 use crate::limits::{USAGE_READ_RANGES, USAGE_READS};
-use crate::record::{Sums, usage_all_time_key, usage_all_time_range};
+use crate::msgpack::check_name;
+use crate::record::{Category, Sums, usage_all_time_key, usage_all_time_range};
 use std::fmt::Write;
 
 /// Accounts looked at in one step for a question about all of them.
 const ACCOUNTS_PER_STEP: usize = 20_000;
 /// Accounts whose counters are listed in one step.
 const LISTED_PER_STEP: usize = 32;
+
+const WRONG_CURSOR: &str = r#"{"error":"invalidValue","details":{"field":"cursor","reason":"is what the page before gave, received another text"}}"#;
 
 /// One sum that is told.
 pub(super) struct Row<'a> {
@@ -76,13 +79,19 @@ impl Cursor {
         }
     }
 
-    /// None for the first page, and for what is no cursor.
+    /// None for what is no cursor: it comes from outside, and goes into keys of the store.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('/').map(str::as_bytes);
-        let (account, category) = (parts.next()?, parts.next()?);
-        let tag = parts.next()?;
-        let period = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-        Some(Self::at(account, category, tag, period))
+        let parts: Vec<&str> = text.split('/').collect();
+        let [account, category, tag, period] = parts[..] else {
+            return None;
+        };
+        check_name(account.as_bytes()).ok()?;
+        Category::of_name(category.as_bytes())?;
+        if !tag.is_empty() {
+            check_name(tag.as_bytes()).ok()?;
+        }
+        let names = [account, category, tag].map(str::as_bytes);
+        Some(Self::at(names[0], names[1], names[2], period.parse().ok()?))
     }
 
     /// The last period of a counter that was told.
@@ -99,8 +108,17 @@ impl Cursor {
 }
 
 impl Usage {
-    pub(super) fn records_entry(&mut self, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
+    pub(super) fn records_entry(
+        &mut self,
+        request: u32,
+        bytes: &[u8],
+    ) -> Result<(), ExchangeError> {
         let asked = decode_usage_records(bytes)?;
+        let cursor = Cursor::parse(asked.cursor);
+        if cursor.is_none() && !asked.cursor.is_empty() {
+            self.reply_json(request, WRONG_CURSOR);
+            return Ok(());
+        }
         if self.questions.len() >= USAGE_READS {
             self.reply_json(request, r#"{"error":"overloaded"}"#);
             return Ok(());
@@ -109,7 +127,7 @@ impl Usage {
             Some(account) => Accounts::One(self.accounts.find(account.as_bytes())),
             None => Accounts::After(None),
         };
-        let mut question = Question::new(request, &asked, accounts);
+        let mut question = Question::new(request, &asked, accounts, cursor);
         if let (Accounts::After(after), Some(cursor)) = (&mut question.accounts, &question.cursor) {
             // The account of the cursor itself may have more; it is the first to be looked at.
             *after = self.account_before(&cursor.account);

@@ -6,7 +6,8 @@ use super::reading::Budget;
 use super::wants::{Answers, Asker};
 use super::{Fatal, Given, Usage};
 use crate::exchange::{
-    EffectOp, EffectsHead, InputEntry, InputOp, InputReader, decode_connect, decode_firing_told,
+    EffectOp, EffectsHead, ExchangeError, InputEntry, InputOp, InputReader, decode_connect,
+    decode_firing_told,
 };
 use crate::limits::WAKE_AFTER_MS_MAX;
 use std::fmt::Write;
@@ -96,7 +97,6 @@ impl Usage {
 
     fn entry(&mut self, entry: InputEntry<'_>) -> Result<(), Fatal> {
         let (connection, bytes) = (entry.connection, entry.bytes);
-        let now_ms = self.now_ms();
         match entry.op {
             InputOp::Frame => self.frame(connection, bytes),
             InputOp::Connect => {
@@ -116,18 +116,33 @@ impl Usage {
             InputOp::Drain => self.reply_json(connection, r#"{"ok":true}"#),
             InputOp::Call => self.call(connection, bytes)?,
             InputOp::UsageDeltas => self.deltas_entry(connection, bytes)?,
-            InputOp::TriggerPut => self.triggers.put(now_ms, connection, bytes)?,
-            InputOp::TriggerDelete => self.triggers.delete(now_ms, connection, bytes)?,
-            InputOp::TriggerList => self.triggers.list(now_ms, connection, bytes)?,
-            InputOp::TriggerShow => self.triggers.show(now_ms, connection, bytes)?,
-            InputOp::TriggerRearm => self.triggers.rearm(now_ms, connection, bytes)?,
-            InputOp::UsageRecords => self.records_entry(connection, bytes)?,
             InputOp::FiringTold => self.triggers.firing_told(decode_firing_told(bytes)?),
             InputOp::UsageStats => self.stats_entry(connection),
+            op => return self.asked(op, connection, bytes),
+        }
+        Ok(())
+    }
+
+    /// What operators ask. What cannot be read is that request's error: its texts come from outside.
+    fn asked(&mut self, op: InputOp, request: u32, bytes: &[u8]) -> Result<(), Fatal> {
+        let now_ms = self.now_ms();
+        let read = match op {
+            InputOp::TriggerPut => self.triggers.put(now_ms, request, bytes),
+            InputOp::TriggerDelete => self.triggers.delete(now_ms, request, bytes),
+            InputOp::TriggerList => self.triggers.list(now_ms, request, bytes),
+            InputOp::TriggerShow => self.triggers.show(now_ms, request, bytes),
+            InputOp::TriggerRearm => self.triggers.rearm(now_ms, request, bytes),
+            InputOp::UsageRecords => self.records_entry(request, bytes),
             other => {
                 let text = format!("{other:?} is no operation of the usage counters");
                 return Err(Fatal::State(text));
             }
+        };
+        if let Err(ExchangeError { what, at }) = read {
+            let answer = format!(
+                r#"{{"error":"invalidValue","details":{{"field":"request","reason":"{what} (at byte {at})"}}}}"#
+            );
+            self.reply_json(request, &answer);
         }
         Ok(())
     }

@@ -150,12 +150,20 @@ fn damaged_records_are_refused() {
 }
 
 #[test]
-fn a_damaged_request_is_a_fault() {
+fn a_damaged_request_makes_no_trigger() {
     let bytes = put_bytes(sid(1), &full());
     let mut triggers = Triggers::new(&HASH_KEY);
+    let mut faults = 0;
     for length in 0..bytes.len() {
-        assert!(triggers.put(START_MS, 1, &bytes[..length]).is_err());
+        faults += usize::from(triggers.put(START_MS, 1, &bytes[..length]).is_err());
     }
+    assert_eq!(triggers.len(), 0);
+    let mut refused = 0;
+    triggers.replies(|_, json| {
+        assert!(json.starts_with(br#"{"error":"badTrigger","#));
+        refused += 1;
+    });
+    assert_eq!(faults + refused, bytes.len());
     for at in 0..bytes.len() {
         for byte in [0x00, 0x7f, 0xc0, 0xc1, 0xff, bytes[at] ^ 1] {
             let mut damaged = bytes.clone();

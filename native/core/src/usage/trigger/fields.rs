@@ -1,5 +1,6 @@
 //! The fields of a trigger as msgpack values one after another: as it is put, and as it is stored.
 
+use super::bad::Bad;
 use super::spec::{Action, By, Callback, Recurring, Spec};
 use super::wire::{array_of, list, optional, read_text, read_wide, write_wide, write_wide_or_nil};
 use crate::error::Code;
@@ -13,24 +14,24 @@ pub(super) const FIELDS: usize = 15;
 
 impl Spec {
     /// Reads the account and the fields; what they say is not checked.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Code> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Bad> {
         Ok(Self {
-            account: read_text(reader)?.into(),
-            category: read_text(reader)?.into(),
-            tag: read_text(reader)?.into(),
-            by: one_of(reader, &By::ALL)?,
-            value: read_wide(reader)?,
-            relative: reader.bool()?,
-            thresholds: list(reader, read_wide)?.into(),
-            step: optional(reader, read_wide)?,
-            recurring: one_of(reader, &Recurring::ALL)?,
-            window_ms: optional(reader, Reader::uint)?,
-            rearm_below: optional(reader, read_wide)?,
-            every_n: reader.uint32()?,
-            callbacks: list(reader, read_callback)?.into(),
-            action: optional(reader, read_action)?,
-            friendly_name: optional(reader, read_text)?.map(Into::into),
-            sub_accounts: reader.bool()?,
+            account: of("tenant", read_text(reader))?.into(),
+            category: of("category", read_text(reader))?.into(),
+            tag: of("tag", read_text(reader))?.into(),
+            by: of("by", one_of(reader, &By::ALL))?,
+            value: of("value", read_wide(reader))?,
+            relative: of("relative", reader.bool())?,
+            thresholds: of("thresholds", list(reader, read_wide))?.into(),
+            step: of("step", optional(reader, read_wide))?,
+            recurring: of("recurring", one_of(reader, &Recurring::ALL))?,
+            window_ms: of("windowMs", optional(reader, Reader::uint))?,
+            rearm_below: of("rearmBelow", optional(reader, read_wide))?,
+            every_n: of("everyN", reader.uint32())?,
+            callbacks: of("callbacks", list(reader, read_callback))?.into(),
+            action: of("action", optional(reader, read_action))?,
+            friendly_name: of("friendlyName", optional(reader, read_text))?.map(Into::into),
+            sub_accounts: of("subAccounts", reader.bool())?,
         })
     }
 
@@ -88,6 +89,12 @@ impl Spec {
             None => write_nil(out),
         }
     }
+}
+
+/// Names the field that could not be read: a number beyond its range, text that is no UTF-8.
+fn of<T>(field: &'static str, read: Result<T, Code>) -> Result<T, Bad> {
+    let reason = "has a value that cannot be read";
+    read.map_err(|_| Bad { field, reason })
 }
 
 fn one_of<T: Copy>(reader: &mut Reader<'_>, all: &[T]) -> Result<T, Code> {

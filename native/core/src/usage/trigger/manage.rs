@@ -23,11 +23,17 @@ impl Triggers {
     /// A change of what fires begins anew, with `arming` + 1; any other keeps what has fired.
     pub fn put(&mut self, now_ms: u64, request: u32, bytes: &[u8]) -> Result<(), ExchangeError> {
         self.passed_to(now_ms);
-        let (sid, spec) = read(bytes, |reader| {
-            array_of(reader, FIELDS + 2)?;
-            Ok((wire::sid(reader)?, Spec::read(reader)?))
-        })?;
-        match self.put_checked(sid, spec) {
+        let mut reader = Reader::new(bytes);
+        let head = array_of(&mut reader, FIELDS + 2).and_then(|()| wire::sid(&mut reader));
+        let sid = head.map_err(|_| unread(&reader))?;
+        let put = match Spec::read(&mut reader) {
+            Ok(spec) => {
+                reader.end().map_err(|_| unread(&reader))?;
+                self.put_checked(sid, spec)
+            }
+            Err(bad) => Err(bad.json()),
+        };
+        match put {
             Ok(()) => self.asks.push((request, Ask::Show(sid))),
             Err(answer) => self.replies.push((request, answer)),
         }
@@ -273,15 +279,19 @@ impl Triggers {
     }
 }
 
-/// Reads the whole of a request; damage is a fault of the daemon itself.
+/// Reads the whole of a request.
 pub(super) fn read<'a, T>(
     bytes: &'a [u8],
     read: impl FnOnce(&mut Reader<'a>) -> Result<T, Code>,
 ) -> Result<T, ExchangeError> {
     let mut reader = Reader::new(bytes);
     let value = read(&mut reader).and_then(|value| reader.end().map(|()| value));
-    value.map_err(|_| ExchangeError {
-        what: "a request about a trigger",
+    value.map_err(|_| unread(&reader))
+}
+
+fn unread(reader: &Reader<'_>) -> ExchangeError {
+    ExchangeError {
+        what: "a request about a trigger is damaged",
         at: reader.position(),
-    })
+    }
 }

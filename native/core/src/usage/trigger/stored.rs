@@ -33,7 +33,7 @@ pub(super) fn parse_trigger(value: &[u8]) -> Result<(Spec, State), RecordError> 
 
 fn read_trigger(reader: &mut Reader<'_>) -> Result<(Spec, State), Code> {
     array_of(reader, FIELDS + 1)?;
-    let spec = Spec::read(reader)?;
+    let spec = Spec::read(reader).map_err(|_| Code::WrongType)?;
     spec.check().map_err(|_| Code::WrongType)?;
     let state = read_state(reader, &spec)?;
     reader.end()?;
