@@ -66,8 +66,8 @@ fn cap(name: &str, by: u64, slot: u32) -> Vec<u8> {
 
 fn new_slots(limit: i128) -> &'static Slots {
     let slots: &'static Slots = Box::leak(Box::new(Slots::new()));
-    slots.set(SLOT, PeriodKind::Month, Some(limit));
-    slots.set(SLOT + 1, PeriodKind::Month, Some(1_000_000));
+    slots.set(SLOT, PeriodKind::Month, limit);
+    slots.set(SLOT + 1, PeriodKind::Month, 1_000_000);
     slots
 }
 
@@ -378,7 +378,6 @@ fn what_fails_makes_room_for_as_much() {
 #[test]
 fn a_new_cap_counts_what_waits() {
     let slots = new_slots(LIMIT);
-    slots.set(9, PeriodKind::Month, Some(50));
     let mut desk = Desk::new(0, slots, 1);
     let drafts = [
         desk.draft(0, 30, None),
@@ -386,19 +385,24 @@ fn a_new_cap_counts_what_waits() {
         desk.draft(0, 5, None),
     ];
     desk.step(&drafts);
-    for _ in 0..2 {
+    // The shards first; the main thread then gives the slot its limit.
+    for limit in [None, Some(50)] {
         desk.entry(InputOp::Configure, 5, cap("t0/late", 1, 9));
         desk.step(&[]);
-        assert_eq!(slots.read(9, NOW_MS), Some((35, Some(50))));
+        assert_eq!(slots.read(9, NOW_MS), Some((35, limit)));
+        slots.set(9, PeriodKind::Month, 50);
     }
+    let more = [desk.draft(0, 15, None), desk.draft(0, 1, None)];
+    desk.step(&more);
+    assert_eq!(slots.read(9, NOW_MS), Some((50, Some(50))));
+    assert_eq!(desk.refused, 1, "what waited is within the limit");
     // What comes in the same exchange before it counts, too.
     let early = [desk.draft(1, 7, None)];
     let frame = frames::publish(1, 0, true, &early);
-    slots.set(10, PeriodKind::Month, Some(50));
     desk.entry(InputOp::Frame, PUBLISHER, frame);
     desk.entry(InputOp::Configure, 5, cap("t1/late", 1, 10));
     desk.step(&[]);
-    assert_eq!(slots.read(10, NOW_MS), Some((37, Some(50))));
+    assert_eq!(slots.read(10, NOW_MS), Some((37, None)));
     desk.settle_all();
     let reserved = slots.read(9, NOW_MS).expect("a cap").0;
     assert_eq!(reserved, desk.billed, "what failed went back");

@@ -187,7 +187,7 @@ fn ones(count: usize) -> impl Iterator<Item = i128> {
 #[test]
 fn a_cap_cuts_at_the_first_that_does_not_fit() {
     let slots = Slots::new();
-    slots.set(3, PeriodKind::Day, Some(10));
+    slots.set(3, PeriodKind::Day, 10);
     let end_ms = 20_001 * DAY_MS;
     let fit = |fit| Taken {
         fit,
@@ -203,9 +203,9 @@ fn a_cap_cuts_at_the_first_that_does_not_fit() {
     assert_eq!(slots.read(3, NOON_MS), Some((10, Some(10))));
     slots.give_back(3, NOON_MS, 4);
     assert_eq!(slots.take(3, NOON_MS, ones(5)), fit(4));
-    slots.set(3, PeriodKind::Day, Some(12));
+    slots.set(3, PeriodKind::Day, 12);
     assert_eq!(slots.take(3, NOON_MS, ones(5)), fit(2), "a raised cap");
-    slots.set(3, PeriodKind::Day, Some(5));
+    slots.set(3, PeriodKind::Day, 5);
     assert_eq!(slots.take(3, NOON_MS, ones(5)), fit(0), "a lowered cap");
     assert_eq!(slots.take(4, NOON_MS, ones(5)).fit, 5, "no cap");
     slots.clear(3);
@@ -215,7 +215,7 @@ fn a_cap_cuts_at_the_first_that_does_not_fit() {
 #[test]
 fn a_cap_begins_anew_with_its_period() {
     let slots = Slots::new();
-    slots.set(0, PeriodKind::Day, Some(3));
+    slots.set(0, PeriodKind::Day, 3);
     let (today, tomorrow) = (NOON_MS, NOON_MS + DAY_MS);
     assert_eq!(slots.take(0, today, ones(9)).fit, 3);
     assert_eq!(slots.take(0, tomorrow, ones(2)).fit, 2);
@@ -241,7 +241,7 @@ fn a_cap_begins_anew_with_its_period() {
         (PeriodKind::AllTime, 9999),
     ];
     for (slot, (kind, days)) in (1..).zip(kinds) {
-        slots.set(slot, kind, Some(1));
+        slots.set(slot, kind, 1);
         assert_eq!(slots.take(slot, NOON_MS, ones(2)).fit, 1);
         let fit = slots.take(slot, NOON_MS + days * DAY_MS, ones(2)).fit;
         assert_eq!(fit, usize::from(kind != PeriodKind::AllTime), "{kind:?}");
@@ -251,7 +251,7 @@ fn a_cap_begins_anew_with_its_period() {
 #[test]
 fn after_a_start_it_is_total_and_what_waits() {
     let slots = Slots::new();
-    slots.set(9, PeriodKind::Month, Some(100));
+    slots.set(9, PeriodKind::Month, 100);
     slots.add(9, NOON_MS, 30);
     slots.set_base(9, NOON_MS, 60);
     slots.add(9, NOON_MS, 5);
@@ -269,7 +269,7 @@ fn after_a_start_it_is_total_and_what_waits() {
 fn a_cap_holds_exactly_on_any_number_of_threads() {
     const THREADS: usize = 4;
     let slot = 65_535;
-    slots().set(slot, PeriodKind::AllTime, Some(50_000));
+    slots().set(slot, PeriodKind::AllTime, 50_000);
     let taken: usize = std::thread::scope(|scope| {
         let take = |thread: usize| {
             let mut taken = 0;

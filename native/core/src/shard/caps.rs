@@ -415,6 +415,9 @@ impl Shard {
     /// A cap named `tenant/name`; one whose category, measure or period is another has another slot.
     pub(super) fn put_cap(&mut self, name: &str, fields: Option<CapFields<'_>>) {
         let cap = fields.as_ref().and_then(Cap::of);
+        if let Some(cap) = cap {
+            self.usage.caps.slots.open(cap.slot, cap.period);
+        }
         let before = match cap {
             Some(cap) => self.usage.caps.named.insert(name.as_bytes().into(), cap),
             None => self.usage.caps.named.remove(name.as_bytes()),

@@ -53,7 +53,7 @@ impl Usage {
     ) -> bool {
         let tenant = name.split(|byte| *byte == b'/').next().unwrap_or_default();
         let account = self.accounts.open(tenant);
-        slots().set(cap.slot, cap.period, Some(cap.value));
+        slots().set(cap.slot, cap.period, cap.value);
         let is_same = |old: &Cap| {
             let fields = (old.slot, old.kind, old.by);
             old.account == account

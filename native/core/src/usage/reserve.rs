@@ -33,12 +33,22 @@ impl Reserved {
 struct Slot {
     /// None: not in use.
     kind: Option<PeriodKind>,
+    /// None: not known yet.
     limit: Option<i128>,
     current: Reserved,
     before: Reserved,
 }
 
 impl Slot {
+    fn open(&mut self, kind: PeriodKind) {
+        if self.kind != Some(kind) {
+            *self = Self {
+                kind: Some(kind),
+                ..Self::default()
+            };
+        }
+    }
+
     /// What is reserved in the period of a time, which becomes the current one if it is newer.
     fn at(&mut self, at_ms: u64) -> Option<&mut Reserved> {
         let period = Period::of_ms(self.kind?, at_ms).id;
@@ -83,18 +93,20 @@ impl Slots {
         }
     }
 
-    /// Makes a slot a cap's, or changes its limit. None: what is taken is counted and not limited.
-    /// Another kind of period forgets what was reserved. The main thread sets the base of a new cap
-    /// before it tells the shards of it.
-    pub fn set(&self, slot: u32, kind: PeriodKind, limit: Option<i128>) {
+    /// Makes a slot a cap's: what is taken of it is counted from now on, and not limited until `set`.
+    /// Another kind of period forgets what was reserved.
+    ///
+    /// Each shard opens the slot of a cap that it is told of, before it adds what waits; only then the
+    /// main thread sets limit and base, so that no message lies between.
+    pub fn open(&self, slot: u32, kind: PeriodKind) {
+        self.with(slot, |slot| slot.open(kind));
+    }
+
+    /// Gives the slot of a cap its limit, or another; opens it if nobody has.
+    pub fn set(&self, slot: u32, kind: PeriodKind, limit: i128) {
         self.with(slot, |slot| {
-            if slot.kind != Some(kind) {
-                *slot = Slot {
-                    kind: Some(kind),
-                    ..Slot::default()
-                };
-            }
-            slot.limit = limit;
+            slot.open(kind);
+            slot.limit = Some(limit);
         });
     }
 

@@ -141,7 +141,7 @@ impl Caps {
     pub fn slots(&self, now_ms: u64, billed: impl Fn(usize, Of) -> i128) -> &'static Slots {
         let slots = Box::leak(Box::new(Slots::new()));
         for (slot, cap) in self.all.iter().enumerate() {
-            slots.set(slot as u32, PeriodKind::AllTime, Some(cap.limit));
+            slots.set(slot as u32, PeriodKind::AllTime, cap.limit);
             slots.set_base(slot as u32, now_ms, billed(cap.tenant, cap.of));
         }
         slots
