@@ -189,7 +189,7 @@ function changeOf(entities: EntityService, change: EntityChange): UsageChange | 
   if (kind !== 'price' && kind !== 'cap') return undefined;
   if (change.fields === null) return { kind, name, fields: null };
   if (change.kind === 'price') return amountsOf(change);
-  const slot = entities.capSlot(name);
+  const slot = entities.capSlot(name, change.fields);
   return amountsOf({ ...change, fields: { ...change.fields, slot } });
 }
 

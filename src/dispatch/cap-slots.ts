@@ -6,17 +6,32 @@
  */
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
+import type { Cap } from './price-schemas.ts';
+
+/** What a cap counts: all of it but the value. */
+type CountedByCap = Pick<Cap, 'category' | 'by' | 'period'>;
 
 const taken = new Set<number>();
 let last = -1;
 
-export class CapSlots {
-  readonly #slots = new Map<string, number>();
+interface Place {
+  readonly slot: number;
+  readonly shape: string;
+}
 
-  /** The place of a cap, its own from the first call on. @throws FairleadError tooManyEntities */
-  of(cap: string): number {
-    const known = this.#slots.get(cap);
-    if (known !== undefined) return known;
+export class CapSlots {
+  readonly #places = new Map<string, Place>();
+
+  /**
+   * The place of a cap, its own from the first call on. One that counts another category, another sum
+   * or in other periods has another place: what was reserved before is none of its.
+   *
+   * @throws FairleadError tooManyEntities
+   */
+  of(cap: string, { category, by, period }: CountedByCap): number {
+    const shape = [category, by, period].join();
+    const known = this.#places.get(cap);
+    if (known?.shape === shape) return known.slot;
     if (taken.size >= LIMITS.capSlots) {
       const message = `There are ${LIMITS.capSlots} caps, as many as there may be.`;
       throw new FairleadError('tooManyEntities', message);
@@ -24,19 +39,20 @@ export class CapSlots {
     do last = (last + 1) % LIMITS.capSlots;
     while (taken.has(last));
     taken.add(last);
-    this.#slots.set(cap, last);
+    if (known !== undefined) taken.delete(known.slot);
+    this.#places.set(cap, { slot: last, shape });
     return last;
   }
 
   /** The cap is gone, and nobody looks at its place any more. */
   free(cap: string): void {
-    const slot = this.#slots.get(cap);
-    if (slot !== undefined) taken.delete(slot);
-    this.#slots.delete(cap);
+    const place = this.#places.get(cap);
+    if (place !== undefined) taken.delete(place.slot);
+    this.#places.delete(cap);
   }
 
   /** All of them are gone. */
   close(): void {
-    for (const cap of [...this.#slots.keys()]) this.free(cap);
+    for (const cap of [...this.#places.keys()]) this.free(cap);
   }
 }

@@ -159,8 +159,8 @@ export class EntityService {
   }
 
   /** The place of a cap in the table that shards and usage share. */
-  capSlot(cap: string): number {
-    return this.#teller.capSlots.of(cap);
+  capSlot(cap: string, fields: Fields['cap']): number {
+    return this.#teller.capSlots.of(cap, fields);
   }
 
   /** Nothing is asked any more. */

@@ -27,7 +27,7 @@ export class ShardTeller {
       return asShardsSee(change, this.#destination) as ShardChange;
     }
     const { kind, name, fields } = change;
-    return { kind, name, fields: { ...fields, slot: this.capSlots.of(name) } };
+    return { kind, name, fields: { ...fields, slot: this.capSlots.of(name, fields) } };
   }
 
   /** The shards that are told of an entity. */

@@ -1,5 +1,6 @@
 // What becomes of messages is counted: the same as the client saw, over outcomes, tags and a restart.
 import t from 'tap';
+import { CapSlots } from '../../src/dispatch/cap-slots.ts';
 import type { UsageRecord } from '../../src/usage/ports.ts';
 import { MessageApi } from '../support/message-api.ts';
 import { until } from '../support/webhook-peer.ts';
@@ -117,4 +118,43 @@ t.test('a cap cuts at the right message, and lets on when there is room', async 
   await api.call('DELETE /v1/caps/acme/monthly');
   const free = await api.client().publishBatch('sms', batch);
   t.equal(free.ids.filter((id) => id !== undefined).length, 20, 'without it');
+});
+
+t.test('a cap that is made or changed while messages wait counts them once', async (t) => {
+  const api = await MessageApi.start(t);
+  await api.call('PUT /v1/destinations/sms', {});
+  const client = api.client();
+  const taken = async (count: number): Promise<number> => {
+    const message = { tenant: 'acme', payload: 'x', options: { cost: 2 } };
+    const batch = await client.publishBatch('sms', Array(count).fill(message));
+    return batch.ids.filter((id) => id !== undefined).length;
+  };
+  t.equal(await taken(6), 6);
+  const put = async (fields: object) => {
+    const { status } = await api.call('PUT /v1/caps/acme/most', fields);
+    t.ok(status < 300, `${status}`);
+  };
+  await put({ by: 'count', value: '8' });
+  t.equal(await taken(5), 2, 'six wait');
+  await put({ by: 'count', value: '9' });
+  t.equal(await taken(5), 1, 'another value keeps what is reserved');
+  await put({ by: 'usage', value: '24' });
+  t.equal(await taken(5), 3, 'nine wait, each of cost 2');
+  await put({ category: 'messages-accepted', by: 'count', value: '15' });
+  t.equal(await taken(5), 3, 'twelve were accepted');
+});
+
+t.test('a place in the table of caps is for what one cap counts', async (t) => {
+  const slots = new CapSlots();
+  const month = { category: 'messages', by: 'price', period: 'month' } as const;
+  const first = slots.of('acme/a', month);
+  t.equal(slots.of('acme/a', { ...month }), first);
+  const others = [
+    slots.of('acme/b', month),
+    slots.of('acme/a', { ...month, period: 'day' }),
+    slots.of('acme/a', { ...month, by: 'count' }),
+    slots.of('acme/a', month),
+  ];
+  t.equal(new Set([first, ...others]).size, 5);
+  slots.close();
 });
