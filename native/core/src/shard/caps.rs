@@ -18,7 +18,7 @@ use crate::record::BuiltIn;
 use crate::usage::calendar::{DAY_MS, PeriodKind, day_of_ms};
 use crate::usage::price::PriceList;
 use crate::usage::reserve::{Slots, slots};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Included, Unbounded};
 use std::rc::Rc;
 
@@ -149,6 +149,12 @@ impl Caps {
     /// Whether something is to be given back.
     pub fn has_work(&self) -> bool {
         !self.refunds.is_empty()
+    }
+
+    fn slots_by_price(&self) -> BTreeSet<u32> {
+        let caps = self.named.values();
+        let by_price = caps.filter(|cap| cap.measure == Measure::Price);
+        by_price.map(|cap| cap.slot).collect()
     }
 
     /// What one message of `messages` costs an account, nano-units.
@@ -380,6 +386,10 @@ impl Shard {
     /// By slot and day of acceptance: what all messages hold of the caps that `fits` lets through.
     fn held(&self, fits: impl Fn(u32) -> bool) -> BTreeMap<(u32, u32), i128> {
         let mut held = BTreeMap::new();
+        if self.usage.billable == Billable::Accepted {
+            // None gives back what it took.
+            return held;
+        }
         for (_, batch) in self.batches.iter() {
             let owners = batch.owners().accounts().iter();
             let mut names = owners.map(|&id| &self.usage.accounts.get(id).name);
@@ -443,15 +453,15 @@ impl Shard {
         if category != BuiltIn::Messages.name() {
             return;
         }
-        let is_live = self.recovering.is_none() && !self.usage.caps.is_empty();
+        // What waits holds its price of caps by price alone.
+        let by_price = self.usage.caps.slots_by_price();
+        let is_live = self.recovering.is_none() && !by_price.is_empty();
+        let held = |shard: &Self| shard.held(|slot| by_price.contains(&slot));
+        let mut before = BTreeMap::new();
         if is_live {
             self.close_batch();
+            before = held(self);
         }
-        let before = if is_live {
-            self.held(|_| true)
-        } else {
-            BTreeMap::new()
-        };
         let caps = &mut self.usage.caps;
         match (tenant, list) {
             (None, list) => caps.default_price = list,
@@ -463,7 +473,7 @@ impl Shard {
             }
         }
         if is_live {
-            let mut change = self.held(|_| true);
+            let mut change = held(self);
             for (of, amount) in before {
                 *change.entry(of).or_default() -= amount;
             }
