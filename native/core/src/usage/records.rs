@@ -8,7 +8,7 @@ use super::reading::{Budget, Reading, with_counter};
 use super::wants::{Answers, Asker};
 use super::{Fatal, Usage};
 use crate::exchange::{ExchangeError, decode_usage_records};
-use crate::limits::{USAGE_READ_RANGES, USAGE_READS};
+use crate::limits::{USAGE_READ_DAYS, USAGE_READ_RANGES, USAGE_READS};
 use crate::msgpack::check_name;
 use crate::record::{Category, Sums, usage_all_time_key, usage_all_time_range};
 use std::fmt::Write;
@@ -151,7 +151,7 @@ impl Usage {
         if let Some(listing) = &mut question.listing {
             let only_one = listing.family.len() == 1;
             let from = question.cursor.as_ref().filter(|_| only_one);
-            listing.wanted = (listing.listed + LISTED_PER_STEP).min(listing.family.len());
+            listing.wanted = listing.listed + self.listed_now(&listing.family[listing.listed..]);
             for &source in &listing.family[listing.listed..listing.wanted] {
                 let name = &self.accounts.get(source).name;
                 self.key.clear();
@@ -174,6 +174,19 @@ impl Usage {
         }
         self.wants.ask(Asker::Question);
         self.questions.push_front(question);
+    }
+
+    /// How many of these accounts are listed in one step: as many as have no more cells than a step
+    /// reads, and one at least.
+    fn listed_now(&self, family: &[u32]) -> usize {
+        let mut cells = 0;
+        let counters = |account: &u32| self.accounts.get(*account).counters as usize;
+        let fits = |account: &&u32| {
+            cells += counters(account);
+            cells <= USAGE_READ_DAYS
+        };
+        let fitting = family.iter().take(LISTED_PER_STEP).take_while(fits);
+        fitting.count().max(1)
     }
 
     /// Finds counters to read, until a step has enough of them, or they have to be listed first.

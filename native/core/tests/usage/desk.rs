@@ -98,6 +98,8 @@ pub struct Desk {
     pub exchange: u64,
     pub entities: Vec<Vec<u8>>,
     pub wake_after_ms: u32,
+    /// Puts that the last step was given, with those that end a want.
+    pub given: u32,
     pub counters: [u64; 28],
     pub flush: bool,
     pub journal: Vec<u8>,
@@ -127,6 +129,7 @@ impl Desk {
             exchange: 0,
             entities: entities.to_vec(),
             wake_after_ms: 0,
+            given: 0,
             counters: [0; 28],
             flush: false,
             journal: Vec::new(),
@@ -204,6 +207,7 @@ impl Desk {
             .unwrap();
         assert_eq!(wants, self.usage.wants().len());
         let given = answer(&self.disk.committed, self.usage.wants());
+        self.given = given.first_chunk().map_or(0, |count| u32::from_le_bytes(*count));
         let turn = self.usage.give(&given).unwrap();
         assert_eq!(turn.effects_bytes, self.usage.effects().len());
         assert_eq!(turn.journal_bytes, self.usage.journal().len());
