@@ -64,7 +64,7 @@ impl Usage {
             return false;
         }
         self.delete_cap_but(name, cap.slot);
-        self.caps_unset += 1;
+        self.caps_unset.insert(name.into());
         self.caps.insert(
             name.into(),
             Cap {
@@ -93,7 +93,7 @@ impl Usage {
         let Some(gone) = self.caps.remove(name) else {
             return;
         };
-        self.caps_unset -= u32::from(!gone.is_set);
+        self.caps_unset.remove(name);
         if let Some(names) = self.caps_of.get_mut(&gone.account) {
             names.retain(|other| **other != *name);
         }
@@ -147,18 +147,11 @@ impl Usage {
 
     /// Wants the totals of caps whose base is not set.
     pub(super) fn want_caps(&mut self, budget: &mut Budget) {
-        if self.caps_unset == 0 {
+        if self.caps_unset.is_empty() {
             return;
         }
         let today = self.today();
-        let mut names: Vec<Box<[u8]>> = self
-            .caps
-            .iter()
-            .filter(|(_, cap)| !cap.is_set)
-            .map(|(name, _)| name.clone())
-            .collect();
-        names.sort_unstable();
-        names.truncate(LOADS);
+        let names: Vec<_> = self.caps_unset.iter().take(LOADS).cloned().collect();
         for name in &names {
             let cap = self.caps.get_mut(name).expect("just seen");
             let period = Period::of_day(cap.kind, today);
@@ -202,7 +195,7 @@ impl Usage {
             let base = cap.by.of(&sums).saturating_sub(since);
             slots().set_base(cap.slot, now_ms, base);
             cap.is_set = true;
-            self.caps_unset -= 1;
+            self.caps_unset.remove(&name);
             if let Some(request) = cap.request.take() {
                 self.reply_json(request, r#"{"ok":true}"#);
             }

@@ -51,7 +51,7 @@ use price::PriceList;
 use question::Question;
 use recovery::Recovered;
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use tally::Tally;
 use trigger::Triggers;
@@ -138,7 +138,7 @@ pub struct Usage {
     /// Their names, by account.
     caps_of: FxHashMap<u32, Vec<Box<[u8]>>>,
     /// Those whose base is not set, and those of them that are read in this step.
-    caps_unset: u32,
+    caps_unset: BTreeSet<Box<[u8]>>,
     caps_loading: Vec<Box<[u8]>>,
     /// Counts how often an account got another parent.
     families: u32,
@@ -187,7 +187,7 @@ impl Usage {
             triggers: Triggers::new(&options.hash_key),
             caps: NameMap::with_hasher(hash),
             caps_of: FxHashMap::default(),
-            caps_unset: 0,
+            caps_unset: BTreeSet::new(),
             caps_loading: Vec::new(),
             families: 0,
             fresh: Generation::default(),

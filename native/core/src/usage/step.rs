@@ -214,12 +214,12 @@ impl Usage {
         counters.watched = self.triggers.watched() as u64;
         counters.firings_untold = self.triggers.firings_untold() as u64;
         counters.reads_waiting = self.questions.len() as u64;
-        counters.caps_loading = self.caps_unset.into();
+        counters.caps_loading = self.caps_unset.len() as u64;
     }
 
     /// Milliseconds until something is to be done without new input.
     fn wake_after_ms(&self) -> u32 {
-        let reads = !self.questions.is_empty() || !self.loading.is_empty() || self.caps_unset > 0;
+        let reads = !self.questions.is_empty() || !self.loading.is_empty() || !self.caps_unset.is_empty();
         if (reads && self.can_read()) || self.event_keys.has_work() {
             return 0;
         }
