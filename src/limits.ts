@@ -157,6 +157,8 @@ export const LIMITS = {
   changeRecords: 100_000,
   /** Records of changes that one page looks through. Past it: a short page with a cursor. */
   changesPerPage: 2_000,
+  /** Messages a second that an entity may have as its rate. Past it: invalidValue. */
+  ratePerSecMax: 10_000_000,
   weightMin: 1,
   weightMax: 10_000,
   weightDefault: 100,

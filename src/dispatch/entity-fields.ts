@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 
-const RATE_PER_SEC_MAX = 10_000_000;
 const BURST_MAX = 10_000_000;
 const IN_FLIGHT_MAX = 10_000_000;
 
@@ -34,9 +33,9 @@ export const refuseNew = z
 /** What may be sent: messages a second, and at once after a rest. */
 export const rate = {
   ratePerSec: z
-    .number(`is null or a number above 0, up to ${RATE_PER_SEC_MAX}`)
+    .number(`is null or a number above 0, up to ${LIMITS.ratePerSecMax}`)
     .positive()
-    .max(RATE_PER_SEC_MAX)
+    .max(LIMITS.ratePerSecMax)
     .nullable()
     .default(null)
     .describe('messages a second; null: no limit'),

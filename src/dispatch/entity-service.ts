@@ -9,7 +9,6 @@
  * Changes of one entity run one after another. One that the disk or a shard fails ends the process (the
  * ports see to that): memory, disk and shards part for no longer than a restart.
  */
-import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { type Actor, DAEMON } from '../rest/actor.ts';
 import { changeRecord } from './change-record.ts';
@@ -32,11 +31,11 @@ import {
   unknownReference,
 } from './entity-references.ts';
 import { checkRoom } from './entity-room.ts';
-import { type Fields, OWN_SCHEMAS, SCHEMAS } from './entity-schemas.ts';
+import type { Fields } from './entity-schemas.ts';
 import { claimPolicy } from './gate-rules.ts';
 import { isDoubtChange, namesOfGateways } from './gateway-ahead.ts';
 import { KeyedQueue } from './keyed-queue.ts';
-import { completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
+import { checkFields, completeEntity, type ParsedFields, parseEntity } from './parse-entity.ts';
 import type {
   EntityChange,
   EntityRow,
@@ -206,7 +205,7 @@ export class EntityService {
    * there without a PUT is made with defaults first, since it may have work all the same.
    * `change`: the fields, or what makes them of those that are.
    *
-   * @throws FairleadError entityNotFound
+   * @throws FairleadError entityNotFound; invalidValue for what the kind may not have
    */
   async amend<K extends EntityKind>(
     kind: K,
@@ -223,7 +222,7 @@ export class EntityService {
         ([field, value]) => (before as Record<string, unknown>)[field] === value,
       );
       if (row !== undefined && isSame) return { row, created: false };
-      return await this.#write(kind, name, { ...before, ...fields }, actor);
+      return await this.#write(kind, name, checkFields(kind, { ...before, ...fields }), actor);
     });
   }
 
@@ -392,9 +391,6 @@ export class EntityService {
 
 type StoredRow = { readonly name: string; readonly version: number; readonly value: object };
 
-/** Fields that came with a later version than the one that stored it get their defaults. */
 function readRow(kind: EntityKind, { name, version, value }: StoredRow): EntityRow {
-  const shape = { ...SCHEMAS[kind].shape, ...OWN_SCHEMAS[kind]?.shape };
-  const fields = z.strictObject(shape).parse(value);
-  return { kind, name, version, fields } as object as EntityRow;
+  return { kind, name, version, fields: checkFields(kind, value) } as object as EntityRow;
 }

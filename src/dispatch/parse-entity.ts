@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
 import { parseObject, shown } from '../rest/parse-object.ts';
 import type { AccountOwn } from './account-schemas.ts';
@@ -34,6 +34,17 @@ export function parseEntity<K extends EntityKind>(
   const fields = Object.entries(given).filter(([field]) => !echoed.has(field));
   const schema = SCHEMAS[kind] as z.ZodObject;
   return parseObject(`A ${kind}`, schema, Object.fromEntries(fields)) as ParsedFields[K];
+}
+
+/**
+ * Checks all fields of an entity, with those that a PUT does not take. Fields that came with a later
+ * version than the one that stored it get their defaults.
+ *
+ * @throws FairleadError unknownField, invalidValue
+ */
+export function checkFields<K extends EntityKind>(kind: K, given: object): Fields[K] {
+  const shape = { ...SCHEMAS[kind].shape, ...OWN_SCHEMAS[kind]?.shape };
+  return parseObject(`A ${kind}`, z.strictObject(shape), given) as object as Fields[K];
 }
 
 /**

@@ -14,7 +14,8 @@ import { named } from '../rest/openapi-schemas.ts';
 
 const DAY_FORM = /^\d{4}-\d{2}-\d{2}$/;
 const TAG_FORM = new RegExp(`^[A-Za-z0-9._:+@-]{1,${LIMITS.usageTagBytes}}$`);
-const KEY_LENGTH_MAX = LIMITS.idempotencyKeyBytes;
+/** Half of a surrogate pair is no character of UTF-8: neither the disk nor a receiver could have it. */
+const WHOLE_TEXT = /^\P{Cs}*$/u;
 const COUNT_MAX = Number.MAX_SAFE_INTEGER;
 
 function wordOf<N extends string>(table: Readonly<Record<N, number>>) {
@@ -52,8 +53,8 @@ export const eventSchema = named(
     count: z.int('is a whole number').optional().describe('default: 1, of a correction 0'),
     key: z
       .string('is a text')
-      .min(1)
-      .max(KEY_LENGTH_MAX)
+      .regex(WHOLE_TEXT, 'is a text without lone surrogates')
+      .refine(isKeyLong, `has 1 to ${LIMITS.idempotencyKeyBytes} bytes`)
       .optional()
       .describe('the event counts once'),
     at: timeSchema.optional(),
@@ -113,7 +114,12 @@ const callbackSchema = z.strictObject({
     .describe('form: as accounts have it, for a tenant that has an account'),
 });
 
-const NUMBERED: readonly ActionKind[] = ['capRate', 'capConcurrency'];
+/** The most that an action may set a tenant's field to. */
+const NUMBER_MAX: { readonly [K in ActionKind]?: number } = {
+  capRate: LIMITS.ratePerSecMax,
+  capConcurrency: LIMITS.seatsPerCell,
+};
+const CODE_MAX = 2 ** 32 - 1;
 
 const actionSchema = z
   .strictObject({
@@ -124,15 +130,25 @@ const actionSchema = z
       .nullable()
       .default(null)
       .describe('of capRate: messages a second; of capConcurrency: permits’ seats'),
-    code: z.int().nullable().default(null).describe('kept with the trigger'),
+    code: z
+      .int('is a whole number')
+      .min(0)
+      .max(CODE_MAX)
+      .nullable()
+      .default(null)
+      .describe('kept with the trigger'),
   })
-  .refine(({ kind, number }) => NUMBERED.includes(kind) === (number !== null), {
+  .refine(({ kind, number }) => (NUMBER_MAX[kind] !== undefined) === (number !== null), {
     path: ['number'],
     error: 'is given for capRate and capConcurrency',
   })
   .refine(({ kind, number }) => kind !== 'capConcurrency' || Number.isInteger(number), {
     path: ['number'],
     error: 'is a whole number for capConcurrency',
+  })
+  .refine(({ kind, number }) => (number ?? 0) <= (NUMBER_MAX[kind] ?? 0), {
+    path: ['number'],
+    error: `is at most ${LIMITS.ratePerSecMax} for capRate, ${LIMITS.seatsPerCell} for capConcurrency`,
   });
 
 const triggerFields = {
@@ -167,7 +183,12 @@ const triggerFields = {
     .describe('looks at each n-th event'),
   callbacks: z.array(callbackSchema).max(LIMITS.triggerCallbacks).default([]),
   action: actionSchema.nullable().default(null).describe('what the daemon does itself'),
-  friendlyName: z.string('is a text').max(LIMITS.triggerNameChars).nullable().default(null),
+  friendlyName: z
+    .string('is a text')
+    .max(LIMITS.triggerNameChars)
+    .regex(WHOLE_TEXT, 'is a text without lone surrogates')
+    .nullable()
+    .default(null),
   subAccounts: z
     .boolean('is true or false')
     .default(false)
@@ -220,6 +241,11 @@ export const triggerSchema = named(
     updatedMs: ms,
   }),
 );
+
+function isKeyLong(key: string): boolean {
+  const bytes = Buffer.byteLength(key);
+  return bytes >= 1 && bytes <= LIMITS.idempotencyKeyBytes;
+}
 
 function hasUser(given: string): boolean {
   if (!URL.canParse(given)) return false;

@@ -303,6 +303,9 @@ t.test('some fields are amended, the others stay', async (t) => {
   t.match(made, { created: true, row: { fields: { refuseNew: true, paused: false } } });
   await entities.amend('tenant', 'acme', { paused: false }, operator);
   t.equal(entities.get('tenant', 'acme').version, 4, 'one that was never PUT is made');
+  const beyond = entities.amend('tenant', 'acme', { concurrencyMax: 2 ** 32 }, operator);
+  t.match(await refused(beyond), /^invalidValue/, 'what a PUT may not have is not stored');
+  t.equal(entities.get('tenant', 'acme').fields.concurrencyMax, null);
 });
 
 t.test('every change is recorded with who made it', async (t) => {

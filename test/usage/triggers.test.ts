@@ -182,6 +182,12 @@ t.test('what is no trigger is refused', async (t) => {
   t.match(await put({ relative: true, recurring: 'daily' }), /^400 5009/);
   t.match(await put({ callbacks: [{ url: 'ftp://x' }] }), /^400 1015 callbacks.0.url/);
   t.match(await put({ action: { kind: 'capRate' } }), /^400 1015 action.number/);
+  const cap = (kind: string, number: number) => put({ action: { kind, number } });
+  t.match(await cap('capConcurrency', 2 ** 32), /^400 1015 action.number: is at most/);
+  t.match(await cap('capRate', 1e300), /^400 1015 action.number: is at most/);
+  t.match(await put({ action: { kind: 'refuse', code: -1 } }), /^400 1015 action.code/);
+  t.match(await put({ action: { kind: 'refuse', code: 2 ** 32 } }), /^400 1015 action.code/);
+  t.match(await put({ friendlyName: 'a\ud800' }), /^400 1015 friendlyName/);
   t.match(await put({ nmae: 'x' }), /^400 1014 /);
   t.match(await api.call('GET /v1/triggers/UT0'), { status: 404, body: { code: 5007 } });
 });
