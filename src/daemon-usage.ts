@@ -27,7 +27,7 @@ import { eventRoute } from './usage/event-routes.ts';
 import { Firings } from './usage/firings.ts';
 import type { HeldField, HeldValue } from './usage/hold-record.ts';
 import { HoldingTriggers } from './usage/holding-triggers.ts';
-import { Holds } from './usage/holds.ts';
+import { type HeldTrigger, Holds } from './usage/holds.ts';
 import type { Usage } from './usage/ports.ts';
 import { recordRoute } from './usage/record-routes.ts';
 import { triggerRoutes } from './usage/trigger-routes.ts';
@@ -78,7 +78,7 @@ export async function joinUsage(parts: UsageParts): Promise<JoinedUsage> {
   const holds = new Holds({
     environment,
     tenants: heldTenants(entities),
-    armingOf: (trigger) => armingOf(service, trigger),
+    stateOf: (trigger) => stateOf(service, trigger),
     nowMs: () => clock.nowUs() / 1_000,
     logger,
     onFatal,
@@ -193,10 +193,10 @@ function changeOf(entities: EntityService, change: EntityChange): UsageChange | 
   return amountsOf({ ...change, fields: { ...change.fields, slot } });
 }
 
-/** The arming of a trigger; undefined: it is gone. */
-async function armingOf(service: UsageService, trigger: string): Promise<number | undefined> {
+/** What may end the hold of a trigger; undefined: it is gone. */
+async function stateOf(service: UsageService, trigger: string): Promise<HeldTrigger | undefined> {
   try {
-    return (await service.trigger(trigger)).arming;
+    return await service.trigger(trigger);
   } catch (error) {
     if ((error as { error?: string }).error === 'triggerNotFound') return undefined;
     throw error;

@@ -17,13 +17,15 @@ export interface Hold {
   /** The period and the arming of the firing: it ends with either. */
   readonly period: string;
   readonly arming: number;
+  /** Of the holds on one field the one with the highest was set last. */
+  readonly order: number;
 }
 
 const HOLD: RecordKind = { name: 'hold of a trigger', type: 48, version: 1 };
 
 export function encodeHold(hold: Hold): Uint8Array {
-  const { trigger, tenant, field, value, before, period, arming } = hold;
-  return encodeRecord(HOLD, [trigger, tenant, field, value, before, period, arming]);
+  const { trigger, tenant, field, value, before, period, arming, order } = hold;
+  return encodeRecord(HOLD, [trigger, tenant, field, value, before, period, arming, order]);
 }
 
 /** @throws RecordError */
@@ -36,9 +38,10 @@ export function decodeHold(record: Uint8Array): Hold {
     before: HeldValue,
     period: string,
     arming: number,
+    order?: number,
   ];
-  const [trigger, tenant, field, value, before, period, arming] = fields;
-  return { trigger, tenant, field, value, before, period, arming };
+  const [trigger, tenant, field, value, before, period, arming, order = 0] = fields;
+  return { trigger, tenant, field, value, before, period, arming, order };
 }
 
 export function holdKey(trigger: string): Uint8Array {

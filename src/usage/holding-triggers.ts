@@ -1,4 +1,4 @@
-/** Usage as routes see it: what a trigger holds its tenant at ends when it is armed anew, replaced or deleted. */
+/** Usage as routes see it: what a trigger holds its tenant at ends when it is armed anew, changed or deleted. */
 import { FairleadError } from '../errors.ts';
 import type { UseEntry } from '../protocol/usage-frames.ts';
 import type { Holds } from './holds.ts';
@@ -6,9 +6,9 @@ import type { RecordsQuery, TriggerBody, TriggerQuery, Usage, UseCaller } from '
 
 export class HoldingTriggers implements Usage {
   readonly #usage: Usage;
-  readonly #holds: Pick<Holds, 'release'>;
+  readonly #holds: Pick<Holds, 'release' | 'replaced'>;
 
-  constructor(usage: Usage, holds: Pick<Holds, 'release'>) {
+  constructor(usage: Usage, holds: Pick<Holds, 'release' | 'replaced'>) {
     this.#usage = usage;
     this.#holds = holds;
   }
@@ -27,7 +27,7 @@ export class HoldingTriggers implements Usage {
       throw new FairleadError('badTrigger', message, { field: 'action.kind' });
     }
     const trigger = await this.#usage.putTrigger(account, body, sid);
-    if (sid !== undefined) await this.#holds.release(sid);
+    if (sid !== undefined) await this.#holds.replaced(sid, trigger);
     return trigger;
   }
 

@@ -3,8 +3,9 @@
  *
  * A hold is stored before the tenant is changed, so that a crash in between leaves none that nobody
  * undoes. It ends when its trigger is armed anew (by hand, by hysteresis, or because a new period
- * began), is replaced or deleted. Then the tenant goes back to what it was before, unless another hold
- * is on the same field, or somebody has changed the field meanwhile: what an operator says stays.
+ * began), fires or acts otherwise than before, or is deleted. Holds on one field lie one above the
+ * other: the end of the uppermost puts the field back to what it was when that one came, unless
+ * somebody has changed it meanwhile (what an operator says stays); one below leaves it to the one above.
  *
  * held → (its end) → undone.
  */
@@ -29,11 +30,18 @@ export interface HeldTenants {
   set(tenant: string, field: HeldField, value: HeldValue, trigger: string): Promise<void>;
 }
 
+/** What ends the hold of a trigger. */
+export interface HeldTrigger {
+  readonly arming: number;
+  /** Null: it is armed anew by hand or by a new period only. */
+  readonly rearmBelow: string | null;
+}
+
 export interface HoldsOptions {
   readonly environment: Environment;
   readonly tenants: HeldTenants;
-  /** The arming of a trigger; undefined: it is gone. @throws FairleadError goingAway */
-  readonly armingOf: (trigger: string) => Promise<number | undefined>;
+  /** Undefined: it is gone. @throws FairleadError goingAway */
+  readonly stateOf: (trigger: string) => Promise<HeldTrigger | undefined>;
   /** ms since the epoch. */
   readonly nowMs: () => number;
   readonly logger: Logger;
@@ -46,8 +54,11 @@ export class Holds {
   readonly #options: HoldsOptions;
   readonly #holds = new Map<string, Hold>();
   readonly #timer: NodeJS.Timeout;
+  /** Triggers of holds that do not end by themselves before their period does: nobody asks for them. */
+  readonly #quiet = new Set<string>();
   /** One change after another. */
   #work: Promise<void> = Promise.resolve();
+  #isLooking = false;
   #isStopped = false;
 
   /** @throws RecordError */
@@ -69,41 +80,65 @@ export class Holds {
   holdOf(firing: Firing): { hold: Hold; write: (writes: Writes) => void } | undefined {
     const set = fieldOf(firing.action);
     if (set === undefined) return undefined;
-    const { field, value } = set;
     const { account: tenant, period, arming } = firing;
     // A late event fires for its own period, which holds nobody any more.
     if (!isUnderWay(period, this.#options.nowMs())) return undefined;
-    const trigger = sidText(firing.sid);
-    const before = this.#before(trigger, tenant, field);
-    const hold: Hold = { trigger, tenant, field, value, before, period, arming };
-    return { hold, write: (writes) => writes.put(holdKey(trigger), encodeHold(hold)) };
+    const hold = this.#placed({ trigger: sidText(firing.sid), tenant, ...set, period, arming });
+    return { hold, write: (writes) => writes.put(holdKey(hold.trigger), encodeHold(hold)) };
   }
 
   /** Changes the tenant; its hold is stored. @throws FairleadError */
   apply(hold: Hold): Promise<void> {
-    this.#holds.set(hold.trigger, hold);
     return this.#next(async () => {
       const { tenant, field, value, trigger } = hold;
+      const own = this.#holds.get(trigger);
+      if (own !== undefined && !isSame(own, hold)) await this.#undo(own);
+      // Since it was stored another one may have come or gone.
+      const placed = this.#placed(hold);
+      const moved = own === undefined || own.order === placed.order ? [] : this.#without(own);
+      const isStored = placed.before === hold.before && placed.order === hold.order;
+      if (!isStored || moved.length > 0) await this.#store([placed, ...moved]);
+      this.#holds.set(trigger, placed);
+      this.#quiet.delete(trigger);
       await this.#options.tenants.set(tenant, field, value, trigger);
     });
   }
 
-  /** The trigger was armed anew, replaced or deleted. @throws FairleadError */
+  /** The trigger was armed anew or deleted. @throws FairleadError */
   release(trigger: string): Promise<void> {
     const hold = this.#holds.get(trigger);
+    this.#quiet.delete(trigger);
     return hold === undefined ? Promise.resolve() : this.#next(() => this.#undo(hold));
+  }
+
+  /** The trigger was replaced: its hold stays when it is that of this arming and action. @throws FairleadError */
+  async replaced(
+    trigger: string,
+    now: { readonly arming: number; readonly action: UsageAction | null },
+  ): Promise<void> {
+    const hold = this.#holds.get(trigger);
+    if (hold === undefined) return;
+    this.#quiet.delete(trigger);
+    const { field, value } = fieldOf(now.action) ?? {};
+    const stays = hold.arming === now.arming && hold.field === field && hold.value === value;
+    if (!stays) await this.release(trigger);
   }
 
   /** Ends the holds whose time is over; by itself once a second. */
   async look(): Promise<void> {
-    if (this.#holds.size === 0 || this.#isStopped) return;
-    try {
-      for (const hold of [...this.#holds.values()]) {
+    if (this.#isLooking || this.#isStopped) return;
+    this.#isLooking = true;
+    for (const hold of [...this.#holds.values()]) {
+      try {
         if (await this.#isOver(hold)) await this.release(hold.trigger);
+      } catch (error) {
+        if (this.#isStopped) break;
+        const { trigger, tenant, field } = hold;
+        const fields = { err: error, trigger, tenant, field };
+        this.#options.logger.warn(fields, 'the hold of a trigger cannot be ended now');
       }
-    } catch (error) {
-      if (!this.#isStopped) this.#options.logger.warn({ err: error }, 'holds of triggers wait');
     }
+    this.#isLooking = false;
   }
 
   async close(): Promise<void> {
@@ -114,36 +149,62 @@ export class Holds {
 
   async #isOver({ trigger, period, arming }: Hold): Promise<boolean> {
     if (!isUnderWay(period, this.#options.nowMs())) return true;
-    const now = await this.#options.armingOf(trigger);
-    return now === undefined || now > arming;
+    if (this.#quiet.has(trigger)) return false;
+    const now = await this.#options.stateOf(trigger);
+    if (now === undefined || now.arming > arming) return true;
+    if (now.rearmBelow === null) this.#quiet.add(trigger);
+    return false;
   }
 
-  /** What the field was before anybody held it. */
-  #before(trigger: string, tenant: string, field: HeldField): HeldValue {
-    const own = this.#holds.get(trigger);
-    if (own?.tenant === tenant && own.field === field) return own.before;
-    const other = [...this.#holds.values()].find((each) => isSame(each, { tenant, field }));
-    return other === undefined ? this.#options.tenants.get(tenant, field) : other.before;
-  }
-
-  async #undo(hold: Hold): Promise<void> {
-    const { trigger, tenant, field, value, before } = hold;
-    if (this.#holds.get(trigger) !== hold) return;
-    const { tenants, environment, onFatal } = this.#options;
-    const others = [...this.#holds.values()].filter((each) => {
-      return each !== hold && isSame(each, hold);
-    });
-    if (tenants.get(tenant, field) === value) {
-      const back = others.at(-1)?.value ?? before;
-      if (back !== value) await tenants.set(tenant, field, back, trigger);
+  /** Where a hold comes: above the others of its field, and over what the field is now. */
+  #placed(hold: Omit<Hold, 'before' | 'order'>): Hold {
+    const { trigger, tenant, field } = hold;
+    const now = this.#options.tenants.get(tenant, field);
+    const top = this.#of(hold).at(-1);
+    if (top?.trigger === trigger) {
+      return { ...hold, before: now === top.value ? top.before : now, order: top.order };
     }
+    return { ...hold, before: now, order: (top?.order ?? 0) + 1 };
+  }
+
+  /** Holds on a field of a tenant, the uppermost last. */
+  #of(which: Pick<Hold, 'tenant' | 'field'>): Hold[] {
+    const holds = [...this.#holds.values()].filter((each) => isSame(each, which));
+    return holds.sort((a, b) => a.order - b.order);
+  }
+
+  /** Those that change when one is taken out: the next above it goes back to what it would have. */
+  #without(hold: Hold): Hold[] {
+    const above = this.#of(hold).find(({ order }) => order > hold.order);
+    if (above === undefined || above.before !== hold.value) return [];
+    return [{ ...above, before: hold.before }];
+  }
+
+  async #undo({ trigger, arming, period }: Hold): Promise<void> {
+    const hold = this.#holds.get(trigger);
+    if (hold?.arming !== arming || hold.period !== period) return;
+    const { tenant, field, value, before } = hold;
+    const { tenants } = this.#options;
+    const isUppermost = this.#of(hold).at(-1) === hold;
+    if (isUppermost && before !== value && tenants.get(tenant, field) === value) {
+      await tenants.set(tenant, field, before, trigger);
+    }
+    await this.#store(this.#without(hold), hold);
+  }
+
+  async #store(holds: readonly Hold[], gone?: Hold): Promise<void> {
+    const { environment, onFatal } = this.#options;
     try {
-      await environment.commitQueued((writes) => writes.remove(holdKey(trigger)));
+      await environment.commitQueued((writes) => {
+        if (gone !== undefined) writes.remove(holdKey(gone.trigger));
+        for (const hold of holds) writes.put(holdKey(hold.trigger), encodeHold(hold));
+      });
     } catch (error) {
       onFatal(error as Error);
       throw error;
     }
-    this.#holds.delete(trigger);
+    if (gone !== undefined) this.#holds.delete(gone.trigger);
+    for (const hold of holds) this.#holds.set(hold.trigger, hold);
   }
 
   #next(step: () => Promise<void>): Promise<void> {

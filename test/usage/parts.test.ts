@@ -1,19 +1,15 @@
-// The parts of usage on the main thread by themselves: amounts, deltas, own counts, wants, permits, holds.
+// The parts of usage on the main thread by themselves: amounts, deltas, own counts, wants, permits.
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { silentLogger } from '../../src/base/logger.ts';
 import { nanoOf, nanoText } from '../../src/base/nano.ts';
 import { MainPort } from '../../src/exchange/main-port.ts';
 import { type TwoPhaseMachine, WantingMachine } from '../../src/exchange/wanting-machine.ts';
 import { readJournal } from '../../src/protocol/journal.ts';
 import { encodeDeltas, USAGE_CATEGORY } from '../../src/protocol/usage-deltas.ts';
-import type { Firing } from '../../src/protocol/usage-exchange.ts';
 import { USAGE_OP } from '../../src/protocol/usage-exchange.ts';
 import { Environment } from '../../src/store/environment.ts';
 import { openUsageEnvironment } from '../../src/store/usage-tables.ts';
 import { CountedGate, type Passed } from '../../src/usage/counted-gate.ts';
-import type { HeldField, HeldValue } from '../../src/usage/hold-record.ts';
-import { Holds } from '../../src/usage/holds.ts';
 import { OwnCounts } from '../../src/usage/own-counts.ts';
 import { FakeMachine } from '../gate/fake-machine.ts';
 
@@ -192,81 +188,4 @@ t.test('the store of usage knows whose it is', async (t) => {
   await openUsageEnvironment({ ...options, dataId: 'a' }).close();
   await openUsageEnvironment({ ...options, dataId: 'a' }).close();
   t.throws(() => openUsageEnvironment({ ...options, dataId: 'b' }), /is that of a/);
-});
-
-t.test('holds end with their period, and what somebody else set stays', async (t) => {
-  const environment = Environment.open({
-    path: t.testdir(),
-    durability: 'flushed',
-    mapBytes: 64 * 1024 * 1024,
-  });
-  let nowMs = Date.parse('2026-11-30T23:59:59Z');
-  const fields = new Map<HeldField, HeldValue>([
-    ['paused', false],
-    ['ratePerSec', null],
-  ]);
-  const armings = new Map<string, number>();
-  const open = () =>
-    new Holds({
-      environment,
-      tenants: {
-        get: (_, field) => fields.get(field) ?? null,
-        set: async (_, field, value) => {
-          fields.set(field, value);
-        },
-      },
-      armingOf: async (trigger) => armings.get(trigger),
-      nowMs: () => nowMs,
-      logger: silentLogger,
-      onFatal: (error) => t.fail(error.message),
-    });
-  let holds = open();
-  const fire = async (number: number, period: string, action: Firing['action']) => {
-    const sid = new Uint8Array(16).fill(number);
-    armings.set(`UT${hex(sid)}`, 0);
-    const firing = { sid, account: 'acme', period, arming: 0, action } as Firing;
-    const held = holds.holdOf(firing);
-    if (held === undefined) return;
-    await environment.commitQueued(held.write);
-    await holds.apply(held.hold);
-  };
-  const cap = (number: number): Firing['action'] => ({ kind: 'capRate', number, code: null });
-  await fire(1, '2026-11', { kind: 'pause', number: null, code: null });
-  await fire(2, '2026-11', cap(5));
-  await fire(3, 'alltime', cap(2));
-  await fire(4, '2026-10', cap(1));
-  t.strictSame(
-    [...fields],
-    [
-      ['paused', true],
-      ['ratePerSec', 2],
-    ],
-    'a period that is over holds nobody',
-  );
-  await holds.close();
-  holds = open();
-  t.equal(holds.size, 3, 'after a restart');
-  fields.set('paused', false);
-  nowMs += 1_000;
-  await holds.look();
-  t.strictSame(
-    [...fields],
-    [
-      ['paused', false],
-      ['ratePerSec', 2],
-    ],
-    'another one still holds it',
-  );
-  armings.set(`UT${'03'.repeat(16)}`, 1);
-  await holds.look();
-  t.strictSame(
-    [...fields],
-    [
-      ['paused', false],
-      ['ratePerSec', null],
-    ],
-  );
-  t.equal(holds.size, 0);
-  await holds.close();
-  await environment.close();
 });
