@@ -42,6 +42,7 @@ function bodyOf(trigger: Omit<NewTrigger, 'tenant'>): TriggerBody {
 function recordOf(trigger: TriggerView): TriggerRecord {
   const { sid, category, by, value, relative, recurring, callbacks, friendlyName } = trigger;
   const { currentValue, firedMs, createdMs, updatedMs } = trigger;
-  const told = { currentValue, firedMs, createdMs, updatedMs };
+  const isPlatforms = trigger.action !== null;
+  const told = { currentValue, firedMs, createdMs, updatedMs, isPlatforms };
   return { sid, category, by, value, relative, recurring, callbacks, friendlyName, ...told };
 }

@@ -54,6 +54,8 @@ export interface TriggerRecord extends Omit<NewTrigger, 'tenant'> {
   readonly firedMs: number | null;
   readonly createdMs: number;
   readonly updatedMs: number;
+  /** It does something to the tenant: the platform's, which the tenant may read only. */
+  readonly isPlatforms: boolean;
 }
 
 export interface TriggerFilter {

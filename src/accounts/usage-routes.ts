@@ -16,7 +16,7 @@ import {
   readTriggerChange,
   readTriggerFilter,
 } from './usage-parameters.ts';
-import type { AccountUsage, UsageQuery } from './usage-ports.ts';
+import type { AccountUsage, TriggerRecord, UsageQuery } from './usage-ports.ts';
 import {
   RECORD_LISTS,
   type RecordList,
@@ -56,14 +56,14 @@ export function usageFormRoutes({ directory, usage, now = Date.now }: UsageFormO
     }),
     make('POST', 'Triggers/:trigger', async (request) => {
       const { account, body } = request;
-      const sid = sidOf(request);
-      const { callbacks } = await usage.trigger(sid, account.tenant);
+      const { sid, callbacks } = await changeable(request, usage);
       const change = readTriggerChange(body, callbacks[0]);
       const trigger = await usage.changeTrigger(sid, account.tenant, change);
       return { status: 200, body: triggerResource(account.sid, trigger) };
     }),
     make('DELETE', 'Triggers/:trigger', async (request) => {
-      await usage.deleteTrigger(sidOf(request), request.account.tenant);
+      const { sid } = await changeable(request, usage);
+      await usage.deleteTrigger(sid, request.account.tenant);
       return { status: 204 };
     }),
   ];
@@ -142,6 +142,13 @@ function cursorOf(place: string | undefined): string | undefined {
   const cursor = Buffer.from(place, 'base64url').toString();
   if (placeOf(cursor) === place) return cursor;
   throw new AccountError(20001, 'PageToken is what a page before gave');
+}
+
+/** @throws AccountError 20003 for one that does something to the tenant, which it could escape otherwise */
+async function changeable(request: Asked, usage: AccountUsage): Promise<TriggerRecord> {
+  const trigger = await usage.trigger(sidOf(request), request.account.tenant);
+  if (!trigger.isPlatforms) return trigger;
+  throw new AccountError(20003, 'The trigger is one of the platform: it can be read only', 403);
 }
 
 /** @throws AccountError 20404 for what is no sid of a trigger */

@@ -3,6 +3,7 @@ import t from 'tap';
 import twilio from 'twilio';
 import RestException from 'twilio/lib/base/RestException.js';
 import { type HttpPeer, httpPeer, type Received } from '../support/http-peer.ts';
+import { until } from '../support/webhook-peer.ts';
 import { AccountApi } from './account-api.ts';
 
 const outbound = { 'outbound.allow': ['127.0.0.0/8'] };
@@ -129,6 +130,29 @@ t.test('triggers are made, read, changed, listed and deleted', async (t) => {
   t.equal(await usage.triggers(made.sid).remove(), true);
   t.strictSame(await refusal(usage.triggers(made.sid).fetch()), [20404, 404]);
   t.strictSame(await refusal(usage.triggers('UT12').fetch()), [20404, 404]);
+});
+
+t.test('what the platform does to a tenant, the tenant cannot undo', async (t) => {
+  const api = await AccountApi.start(t, outbound);
+  const { usage } = clientOf(api);
+  const fields = { tenant: 'acme', category: 'minutes', value: 10, action: { kind: 'pause' } };
+  const { sid } = (await api.api.call('POST /v1/triggers', fields)).body;
+  await use(api, { category: 'minutes', quantity: 1, count: 10 });
+  const paused = async () => (await api.api.call('GET /v1/tenants/acme')).body.paused;
+  await until('it is paused', async () => (await paused()) === true);
+  const trigger = usage.triggers(sid);
+  t.match(await trigger.fetch(), { sid, callbackUrl: '' }, 'it sees it');
+  t.strictSame(await refusal(trigger.remove()), [20003, 403]);
+  const callbackUrl = 'https://acme.example/usage';
+  t.strictSame(await refusal(trigger.update({ friendlyName: 'x', callbackUrl })), [20003, 403]);
+  const { body } = await api.api.call(`GET /v1/triggers/${sid}`);
+  t.match(body, { friendlyName: null, callbacks: [], firings: 1 });
+  t.equal(await paused(), true);
+  const named = { ...fields, friendlyName: 'Budget', callbacks: [{ url: callbackUrl }] };
+  await api.api.call(`PUT /v1/triggers/${sid}`, named);
+  t.equal(await paused(), true, 'a name and a callback change nothing of it');
+  await api.api.call(`PUT /v1/triggers/${sid}`, { ...named, value: 100 });
+  t.equal(await paused(), false);
 });
 
 t.test('a trigger that cannot be is refused', async (t) => {
