@@ -58,9 +58,10 @@ export async function putTrigger(
   const given = options.jsonBody === undefined ? {} : parseBody(options.jsonBody);
   const { tenant, category, tag, by, value, recurring, callback, form, action } = options;
   const isRelative = value?.startsWith('+') === true;
+  const named = Object.entries({ tenant, category, tag, by, recurring });
   const body = {
     ...given,
-    ...{ tenant, category, tag, by, recurring },
+    ...Object.fromEntries(named.filter(([, flag]) => flag !== undefined)),
     ...(value !== undefined && { value: value.replace(/^\+/, ''), relative: isRelative }),
     ...(callback !== undefined && { callbacks: callback.map((url) => ({ url, form })) }),
     ...(action !== undefined && { action: actionOf(action) }),

@@ -65,6 +65,8 @@ function readEvents(body: unknown): UseEntry[] {
   }
   const { events } = parseObject('The body', eventsSchema, given);
   return events.map(({ at, ...event }) => {
-    return { ...event, at: typeof at === 'string' ? Date.parse(at) : at };
+    const ms = typeof at === 'string' ? Date.parse(at) : at;
+    // What is too late is refused on its own, also from before 1970, which frames cannot say.
+    return { ...event, at: ms === undefined ? undefined : Math.max(0, ms) };
   });
 }

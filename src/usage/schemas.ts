@@ -41,7 +41,7 @@ export const recurringSchema = wordOf(RECURRING);
 export const recordPeriodSchema = wordOf(RECORD_PERIOD);
 
 const timeSchema = z
-  .union([z.int().min(0), z.iso.datetime({ offset: true })], 'is ms since the epoch or a time')
+  .union([z.int(), z.iso.datetime({ offset: true })], 'is ms since the epoch or a time')
   .describe('ms since the epoch, or 2026-11-22T10:00:00Z; default: now');
 
 export const eventSchema = named(

@@ -114,6 +114,19 @@ t.test('what may not be counted is refused on its own', async (t) => {
     ],
   );
 
+  const event = { tenant: 'acme', category: 'pages', quantity: 1 };
+  const old = [event, { ...event, at: '1969-12-31T23:59:59Z' }, { ...event, at: -1 }];
+  const posted = await api.call('POST /v1/usage/events', { events: old });
+  t.equal(posted.body.counted, 1, 'from before 1970: each on its own');
+  t.match(posted.body.refused, [
+    { index: 1, code: 5001 },
+    { index: 2, code: 5001 },
+  ]);
+  for (const key of ['', 'a\ud800', 'ü'.repeat(128)]) {
+    const { body } = await api.call('POST /v1/usage/events', { events: [{ ...event, key }] });
+    t.match(body, { code: 1015, message: /^events\.0\.key: / }, JSON.stringify(key));
+  }
+
   const platform = await clientOf(t, api, { scope: 'usage' });
   const correction = [{ tenant: 'acme', category: 'pages', quantity: -1 }];
   const { refused: corrections } = await platform.use(correction);
