@@ -5,8 +5,8 @@
  * nearest first, as many as fit: so each page knows its next one, and the way back is as long as the
  * token may be.
  */
+import { isDay } from '../base/day.ts';
 import { AccountError } from './account-error.ts';
-import { isDay } from './days.ts';
 import type { ListQuery } from './ports.ts';
 
 const PAGE_SIZE_DEFAULT = 50;

@@ -1,10 +1,11 @@
 /** The parameters of a new message: checked one by one, so that each fault has its own code. */
+
 import { parsePhoneNumberFromString } from 'libphonenumber-js';
+import { isDay } from '../base/day.ts';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { segmentsOf } from '../protocol/sms-text.ts';
 import { AccountError } from './account-error.ts';
-import { isDay } from './days.ts';
 import type { AccountDirectory, AccountRecord, OutgoingMessage } from './ports.ts';
 import { destinationOf, senderOf } from './routing.ts';
 

@@ -1,6 +1,6 @@
 /** Days of usage in queries: as dates, as offsets from today, and as the named spans of the account form. */
+import { isDay } from '../base/day.ts';
 import { AccountError } from './account-error.ts';
-import { isDay } from './days.ts';
 
 const DAY_MS = 24 * 3_600_000;
 const OFFSET_DAYS_MAX = 36_500;
@@ -47,7 +47,7 @@ function monthOf(nowMs: number, offset: number): Span {
 function dayOf(query: URLSearchParams, name: string, nowMs: number): string | undefined {
   const text = query.get(name) ?? '';
   if (text === '') return undefined;
-  if (/^\d{4}-\d{2}-\d{2}$/.test(text) && isDay(text)) return text;
+  if (isDay(text)) return text;
   // A plus in a query that was not escaped is a space.
   const [, sign, days] = /^([+ -])(\d{1,5})days?$/.exec(text) ?? [];
   if (days === undefined || Number(days) > OFFSET_DAYS_MAX) {

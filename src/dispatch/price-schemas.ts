@@ -8,13 +8,6 @@ import { LIMITS } from '../limits.ts';
 import { CAP_PERIOD, type CapPeriod, MEASURE, type Measure } from '../protocol/usage-exchange.ts';
 import { integer } from './entity-fields.ts';
 
-export const categorySchema = z
-  .string('is a text')
-  .regex(
-    new RegExp(`^[a-z0-9._-]{1,${LIMITS.categoryBytes}}$`),
-    `is 1 to ${LIMITS.categoryBytes} characters of a-z 0-9 . _ -`,
-  );
-
 const FROM_MS_MAX = 8_640_000_000_000_000;
 /** As nano-units it fits 64 bits. */
 const amount = z

@@ -90,7 +90,8 @@ export class CountedGate implements CountingGate {
   #held(tenant: string, heldMs: number): void {
     const ms = (this.#restMs.get(tenant) ?? 0) + heldMs;
     const seconds = Math.floor(ms / SECOND_MS);
-    if (this.#restMs.size >= this.#options.tenantsMax) this.#restMs.clear();
+    const isNew = !this.#restMs.has(tenant);
+    if (isNew && this.#restMs.size >= this.#options.tenantsMax) this.#restMs.clear();
     this.#restMs.set(tenant, ms - seconds * SECOND_MS);
     this.#options.count(tenant, 'permit-seconds', seconds);
   }

@@ -1,5 +1,6 @@
 // What bodies and answers of the REST resources of usage hold.
 import { z } from 'zod';
+import { isDay } from '../base/day.ts';
 import { LIMITS } from '../limits.ts';
 import {
   ACTION,
@@ -12,7 +13,6 @@ import {
 } from '../protocol/usage-exchange.ts';
 import { named } from '../rest/openapi-schemas.ts';
 
-const DAY_FORM = /^\d{4}-\d{2}-\d{2}$/;
 const TAG_FORM = new RegExp(`^[A-Za-z0-9._:+@-]{1,${LIMITS.usageTagBytes}}$`);
 /** Half of a surrogate pair is no character of UTF-8: neither the disk nor a receiver could have it. */
 const WHOLE_TEXT = /^\P{Cs}*$/u;
@@ -35,7 +35,7 @@ export const categorySchema = z
   );
 export const tagSchema = z.string('is a text').regex(TAG_FORM, 'is a tag');
 export const sidSchema = z.string().regex(/^UT[0-9a-f]{32}$/);
-export const daySchema = z.string('is a text').regex(DAY_FORM, 'is a day such as 2026-11-22');
+export const daySchema = z.string('is a text').refine(isDay, 'is a day such as 2026-11-22');
 export const measureSchema = wordOf(MEASURE);
 export const recurringSchema = wordOf(RECURRING);
 export const recordPeriodSchema = wordOf(RECORD_PERIOD);
@@ -97,7 +97,10 @@ export const recordSchema = named(
 
 /** A number, or the same as text, which loses nothing. */
 const amount = z
-  .union([z.int().min(0), z.string().regex(/^\d{1,38}(?:\.\d{1,9})?$/)], 'is a number')
+  .union(
+    [z.int().min(0), z.string().regex(/^\d{1,38}(?:\.\d{1,9})?$/)],
+    'is a whole number, or a decimal as text',
+  )
   .describe('whole; of the price a decimal with at most 9 places');
 
 const callbackSchema = z.strictObject({

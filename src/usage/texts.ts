@@ -1,11 +1,11 @@
 // What usage reads of texts and writes as texts: sids, days, amounts, cursors, refusals of its machine.
+import { isDay } from '../base/day.ts';
 import { nanoOf } from '../base/nano.ts';
 import { ERRORS, type ErrorName, FairleadError } from '../errors.ts';
 import type { Measure, TriggerFields } from '../protocol/usage-exchange.ts';
 import type { TriggerBody, UsagePage } from './ports.ts';
 
 const SID_FORM = /^UT([0-9a-f]{32})$/;
-const DAY_FORM = /^\d{4}-\d{2}-\d{2}$/;
 const DAY_MS = 86_400_000;
 const WHOLE_FORM = /^\d{1,38}$/;
 
@@ -22,9 +22,8 @@ export function sidText(sid: Uint8Array): string {
 
 /** A day as days since 1970. @throws FairleadError invalidValue for what is no day */
 export function dayOf(field: string, text: string): number {
-  const ms = DAY_FORM.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
-  // Date.parse takes the 30th of February for the 2nd of March.
-  if (ms >= 0 && new Date(ms).toISOString().startsWith(text)) return ms / DAY_MS;
+  const ms = isDay(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  if (ms >= 0) return ms / DAY_MS;
   const message = `${field}: is a day such as 2026-11-22, received ${JSON.stringify(text)}.`;
   throw new FairleadError('invalidValue', message, { field });
 }

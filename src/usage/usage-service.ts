@@ -46,7 +46,7 @@ import type {
   UsageRecord,
   UseCaller,
 } from './ports.ts';
-import { dayOf, fieldsOf, fromCursor, refusal, sidBytes, sidText, toCursor } from './texts.ts';
+import { dayOf, fieldsOf, fromCursor, refusal, sidBytes, toCursor } from './texts.ts';
 
 const JOURNAL_ROOM_BYTES = 64 * 1024;
 /** Request id of the one frame of a call. */
@@ -273,5 +273,3 @@ function recover(
   machine.recoverFinish(nowUs());
   return records;
 }
-
-export { sidText };

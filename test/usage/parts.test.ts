@@ -162,7 +162,7 @@ t.test('permits of a tenant, and whole seconds of them', async (t) => {
     gate: { enter: () => passed },
     count: (...all) => counted.push(all.join(' ')),
     nowMs: () => nowMs,
-    tenantsMax: 10,
+    tenantsMax: 2,
   });
   const enter = (tenant: string) => gate.enter({ resource: 'r', tenant }, () => {}) as Passed;
   const first = enter('acme');
@@ -180,6 +180,15 @@ t.test('permits of a tenant, and whole seconds of them', async (t) => {
     'acme permit-seconds 1',
   ]);
   t.strictSame(left, [true, true, undefined, undefined]);
+  counted.length = 0;
+  const hold = (tenant: string) => {
+    const held = enter(tenant);
+    nowMs += 600;
+    held.leave();
+  };
+  for (const tenant of ['globex', 'acme', 'globex']) hold(tenant);
+  const seconds = counted.filter((line) => line.startsWith('globex permit-seconds'));
+  t.strictSame(seconds, ['globex permit-seconds 0', 'globex permit-seconds 1'], 'both are kept');
 });
 
 t.test('the store of usage knows whose it is', async (t) => {

@@ -177,6 +177,8 @@ t.test('what is no trigger is refused', async (t) => {
     return `${status} ${body.code} ${body.message}`;
   };
   t.match(await put({ value: '1.5' }), /^400 1015 value: is a whole number/);
+  const decimal = /^400 1015 value: is a whole number, or a decimal as text, received 9.95/;
+  t.match(await put({ by: 'price', value: 9.95 }), decimal);
   t.match(await put({ by: 'price', value: '0.0000000001' }), /^400 1015 value/);
   t.match(await put({ thresholds: [3] }), /^400 5009 thresholds/);
   t.match(await put({ relative: true, recurring: 'daily' }), /^400 5009/);
