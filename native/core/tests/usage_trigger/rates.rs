@@ -178,3 +178,37 @@ impl Desk {
         self.show(1)["currentValue"].as_str().unwrap().to_owned()
     }
 }
+
+#[test]
+fn a_rate_that_finds_no_room_to_fire_is_noted_once() {
+    let mut desk = Desk::new(START_MS);
+    let many = Spec {
+        step: Some(1),
+        ..spec(1)
+    };
+    for number in 0..101 {
+        desk.put(number, &many);
+    }
+    desk.put(500, &rate(5, 60_000));
+    desk.step(&[]);
+    // Nobody takes firings, until there are as many as there may be.
+    desk.call(1100);
+    while desk.triggers.wake_after_ms() == Some(0) {
+        desk.step(&[]);
+    }
+    assert!(desk.triggers.firings_untold() >= 100_000);
+    for _ in 0..50 {
+        desk.call(10);
+        assert!(desk.triggers.rates_waiting() <= 2);
+    }
+    let untold = desk.triggers.firings_untold() as u64;
+    for firing in 1..=untold {
+        desk.triggers.firing_told(firing);
+    }
+    let mut fired = Vec::new();
+    while desk.triggers.wake_after_ms() == Some(0) {
+        fired.extend(desk.step(&[]));
+    }
+    let of_rate = |one: &&Fired| one.sid == sid(500);
+    assert_eq!(fired.iter().filter(of_rate).count(), 1, "it fires then");
+}

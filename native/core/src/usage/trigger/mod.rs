@@ -159,6 +159,12 @@ impl Triggers {
         self.untold.len()
     }
 
+    /// Rates that wait for room to fire, for tests.
+    #[doc(hidden)]
+    pub fn rates_waiting(&self) -> usize {
+        self.rates_hot.len()
+    }
+
     /// Changes whenever a `WatchId` may have come or gone.
     pub const fn watches_epoch(&self) -> u32 {
         self.epoch

@@ -12,7 +12,10 @@ use crate::usage::calendar::{Period, day_of_ms};
 
 impl Triggers {
     pub(super) fn judge_rates(&mut self) {
-        let late = std::mem::take(&mut self.rates_hot);
+        let mut late = std::mem::take(&mut self.rates_hot);
+        // One was noted at each event that found no room for what it fired.
+        late.sort_unstable();
+        late.dedup();
         for slot in late {
             if self.slots[slot as usize]
                 .as_ref()
