@@ -6,7 +6,7 @@
 use super::accounts::Accounts;
 use super::{Fatal, Usage};
 use crate::key_table::{KeyHash, KeyTable};
-use crate::limits::{USAGE_DELETES, USAGE_KEYS_ALL};
+use crate::limits::USAGE_DELETES;
 use crate::record::{
     RecordError, read_usage_event_keys, usage_event_keys_key, write_usage_event_keys,
 };
@@ -62,10 +62,6 @@ impl EventKeys {
 
     pub fn len(&self) -> usize {
         self.table.len()
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.table.len() >= USAGE_KEYS_ALL
     }
 
     pub fn has_work(&self) -> bool {

@@ -109,7 +109,7 @@ impl Usage {
         };
         let account = self.accounts.open(delta.account);
         if !kind.tag.is_empty()
-            && self.accounts.get(account).counters >= self.options.counters_max
+            && !self.has_room_for(Some(account), 1)
             && !self.counters_of.is_known(account, kind)
         {
             // What it counted is in the cell without a tag, too.

@@ -8,7 +8,7 @@ use crate::client_frame::{self, UseItem, decode_use, frame_kind_and_id};
 use crate::daemon_frame::{Refused, write_use_ok};
 use crate::error::Code;
 use crate::exchange::{SCOPE_PLATFORM, SCOPE_USAGE, decode_call};
-use crate::limits::{USAGE_AHEAD_MS, USAGE_COUNTERS_ALL, USAGE_DIRTY_CELLS, USAGE_LATE_MS};
+use crate::limits::{USAGE_AHEAD_MS, USAGE_LATE_MS};
 use crate::record::BuiltIn;
 use crate::replies::FrameSender;
 
@@ -186,7 +186,8 @@ impl Usage {
             }
             let account = self.accounts.find(tenant);
             let of_one = account.map_or(0, |account| self.accounts.get(account).event_keys);
-            if of_one >= self.options.event_keys_max || self.event_keys.is_full() {
+            if of_one >= self.options.event_keys_max || self.event_keys.len() >= self.bounds.event_keys
+            {
                 let retry_after_ms = self.event_keys.room_after_ms(now_ms);
                 return Err((Code::TooManyEventKeys, Some(retry_after_ms)));
             }
@@ -226,7 +227,7 @@ impl Usage {
         let category = item.category(served.frame);
         if BuiltIn::of_name(category).is_some() {
             line.refused = Some(Code::CategoryReserved);
-        } else if self.dirty_cells() + self.fresh.len() >= USAGE_DIRTY_CELLS {
+        } else if self.dirty_cells() + self.fresh.len() >= self.bounds.dirty_cells {
             line.refused = Some(Code::Overloaded);
         } else {
             line.price = self.price_of(category, served.tenant(item));
@@ -241,13 +242,8 @@ impl Usage {
             |kind| account.is_some_and(|account| self.counters_of.is_known(account, kind));
         let new =
             u32::from(!is_known(untagged)) + u32::from(!kind.tag.is_empty() && !is_known(kind));
-        if new > 0 {
-            let of_one = account.map_or(0, |account| self.accounts.get(account).counters);
-            if of_one + new > self.options.counters_max
-                || self.counters_of.len() + new as usize > USAGE_COUNTERS_ALL
-            {
-                return Err(Code::TooManyCounters);
-            }
+        if new > 0 && !self.has_room_for(account, new) {
+            return Err(Code::TooManyCounters);
         }
         let account = account.unwrap_or_else(|| self.accounts.open(tenant));
         self.note_counter(account, untagged);

@@ -35,6 +35,7 @@ mod wants;
 mod watch;
 
 use crate::client_frame::UseItem;
+use crate::limits;
 use crate::name_map::{NameHash, NameMap};
 use crate::record::{DeltaWriter, JournalWriter, RecordError};
 use accounts::Accounts;
@@ -79,6 +80,25 @@ pub struct Options {
     pub counters_max: u32,
 }
 
+/// Bounds of all accounts together; tests make them small.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct UsageBounds {
+    pub counters: usize,
+    pub event_keys: usize,
+    pub dirty_cells: usize,
+}
+
+impl Default for UsageBounds {
+    fn default() -> Self {
+        Self {
+            counters: limits::USAGE_COUNTERS_ALL,
+            event_keys: limits::USAGE_KEYS_ALL,
+            dirty_cells: limits::USAGE_DIRTY_CELLS,
+        }
+    }
+}
+
 /// Why the counters cannot go on: the process ends and recovers.
 #[derive(Debug)]
 pub enum Fatal {
@@ -119,6 +139,7 @@ pub struct Given {
 /// what it wants of the store, and `give`, which takes that and ends the turn.
 pub struct Usage {
     options: Options,
+    bounds: UsageBounds,
     now_us: u64,
     exchange: u64,
     recovering: Option<Recovered>,
@@ -174,6 +195,7 @@ impl Usage {
         let hash = NameHash::new(&options.hash_key);
         Self {
             now_us: options.now_us,
+            bounds: UsageBounds::default(),
             exchange: 0,
             recovering: Some(Recovered::default()),
             is_open: false,
@@ -209,6 +231,19 @@ impl Usage {
             key: Vec::new(),
             options,
         }
+    }
+
+    /// Before the first step.
+    #[doc(hidden)]
+    pub const fn set_bounds(&mut self, bounds: UsageBounds) {
+        self.bounds = bounds;
+    }
+
+    /// Whether an account may have so many counters more.
+    fn has_room_for(&self, account: Option<u32>, counters: u32) -> bool {
+        let of_one = account.map_or(0, |account| self.accounts.get(account).counters);
+        of_one + counters <= self.options.counters_max
+            && self.counters_of.len() + counters as usize <= self.bounds.counters
     }
 
     const fn now_ms(&self) -> u64 {
