@@ -157,9 +157,9 @@ impl Usage {
             let period = Period::of_day(cap.kind, today);
             let all_time = cap.kind == PeriodKind::AllTime;
             let range = (!all_time).then(|| (period.first_day(), period.last_day()));
-            let mut reading = cap.reading.take().unwrap_or_else(|| {
-                Reading::new((&cap.category, b""), vec![cap.account], all_time, range)
-            });
+            // It is read in one step or not at all: one that waited has the days of the new step.
+            let sources = vec![cap.account];
+            let mut reading = Reading::new((&cap.category, b""), sources, all_time, range);
             self.want_reading(&mut reading, budget);
             self.caps.get_mut(name).expect("just seen").reading = Some(reading);
         }
@@ -178,7 +178,6 @@ impl Usage {
             let (today, now_ms) = (self.today(), self.now_ms());
             let cap = self.caps.get_mut(&name).expect("just seen");
             if !reading.is_done() {
-                cap.reading = Some(reading);
                 continue;
             }
             let mut sums = reading.total.sums;

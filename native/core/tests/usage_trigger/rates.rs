@@ -1,6 +1,6 @@
 //! Rates: more than a value within a window.
 
-use super::desk::{Desk, brief, calls, noon_ms, spec};
+use super::desk::{Desk, Fired, brief, calls, noon_ms, sid, spec};
 use super::random::Random;
 use fairlead_core::usage::calendar::DAY_MS;
 use fairlead_core::usage::trigger::{Recurring, Spec};
