@@ -2,9 +2,8 @@
 //! one that ends without being counted.
 //!
 //! What is reserved lies in a table that all shards share (`usage::reserve`), so what is decided here
-//! depends on the others; it stands in the batch record, and replay never asks. A frame takes once an
-//! account and cap: the amounts of all messages from the first on. What of that is not used goes back
-//! at its end. What a message gives back is free again only when its end is committed, or a crash
+//! depends on the others; it stands in the batch record, and replay never asks. A frame takes
+//! once a cap for a run of an account's messages. What of that is not used goes back at its end. What a message gives back is free again only when its end is committed, or a crash
 //! between would leave both it and the one that took its place.
 
 use super::Shard;
@@ -193,14 +192,15 @@ impl Caps {
         }
     }
 
-    /// Takes of every cap what the messages of the account in the rest of the frame ask for.
+    /// Takes of every cap what the messages of the account ask for that come next in the frame, one
+    /// after the other. What the account has further behind is taken as it comes.
     fn lease(&self, account: &[u8], rest: RestOfFrame<'_>, now_ms: u64) -> Option<Lease> {
         let caps = self.by_account.get(account)?;
         let asked = || {
             let own = rest
                 .items
                 .iter()
-                .filter(|item| item.tenant(rest.frame).unwrap_or(rest.own) == account);
+                .take_while(|item| item.tenant(rest.frame).unwrap_or(rest.own) == account);
             own.map(|item| self.asked(account, item, rest.frame, now_ms))
         };
         let mut left = Vec::with_capacity(caps.len());
