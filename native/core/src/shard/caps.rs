@@ -92,13 +92,11 @@ struct Lease {
     cut_until_ms: Option<u64>,
 }
 
-/// What messages give back once their exchange is committed.
-#[derive(Clone, Copy, Debug)]
-struct Refund {
+/// What messages give back once their exchange is committed, by slot and day of acceptance.
+#[derive(Debug)]
+struct Refunds {
     exchange: u64,
-    slot: u32,
-    day: u32,
-    amount: i128,
+    amounts: BTreeMap<(u32, u32), i128>,
 }
 
 /// The rest of a publish frame, from the message that is being taken on.
@@ -120,7 +118,7 @@ pub struct Caps {
     /// Of the current frame, by the place that the account keeps.
     leases: Vec<Option<Lease>>,
     frames: u64,
-    refunds: VecDeque<Refund>,
+    refunds: VecDeque<Refunds>,
 }
 
 impl Caps {
@@ -169,13 +167,13 @@ impl Caps {
 
     /// What ended in exchanges that are committed now is free again.
     pub fn begin(&mut self, committed: u64) {
-        while let Some(refund) = self
-            .refunds
-            .front()
-            .filter(|next| next.exchange <= committed)
+        while let Some(next) = self.refunds.front()
+            && next.exchange <= committed
         {
-            let at_ms = u64::from(refund.day) * DAY_MS;
-            self.slots.give_back(refund.slot, at_ms, refund.amount);
+            for (&(slot, day), &amount) in &next.amounts {
+                self.slots
+                    .give_back(slot, u64::from(day) * DAY_MS, amount);
+            }
             self.refunds.pop_front();
         }
     }
@@ -350,19 +348,15 @@ impl Shard {
 
     fn give_back_caps(&mut self, of: Counted) {
         let (exchange, day) = (self.exchange, day_of_ms(of.accepted_ms));
-        for (slot, amount) in self.held_by(of) {
-            let refunds = &mut self.usage.caps.refunds;
-            match refunds.back_mut() {
-                Some(last) if (last.exchange, last.slot, last.day) == (exchange, slot, day) => {
-                    last.amount += amount;
-                }
-                _ => refunds.push_back(Refund {
-                    exchange,
-                    slot,
-                    day,
-                    amount,
-                }),
-            }
+        let held = self.held_by(of);
+        let refunds = &mut self.usage.caps.refunds;
+        if refunds.back().is_none_or(|last| last.exchange != exchange) {
+            let amounts = BTreeMap::new();
+            refunds.push_back(Refunds { exchange, amounts });
+        }
+        let last = refunds.back_mut().expect("just pushed");
+        for (slot, amount) in held {
+            *last.amounts.entry((slot, day)).or_default() += amount;
         }
     }
 
