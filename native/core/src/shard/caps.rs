@@ -171,8 +171,7 @@ impl Caps {
             && next.exchange <= committed
         {
             for (&(slot, day), &amount) in &next.amounts {
-                self.slots
-                    .give_back(slot, u64::from(day) * DAY_MS, amount);
+                self.slots.give_back(slot, u64::from(day) * DAY_MS, amount);
             }
             self.refunds.pop_front();
         }
@@ -349,6 +348,9 @@ impl Shard {
     fn give_back_caps(&mut self, of: Counted) {
         let (exchange, day) = (self.exchange, day_of_ms(of.accepted_ms));
         let held = self.held_by(of);
+        if held.is_empty() {
+            return;
+        }
         let refunds = &mut self.usage.caps.refunds;
         if refunds.back().is_none_or(|last| last.exchange != exchange) {
             let amounts = BTreeMap::new();

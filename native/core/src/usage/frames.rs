@@ -186,7 +186,8 @@ impl Usage {
             }
             let account = self.accounts.find(tenant);
             let of_one = account.map_or(0, |account| self.accounts.get(account).event_keys);
-            if of_one >= self.options.event_keys_max || self.event_keys.len() >= self.bounds.event_keys
+            if of_one >= self.options.event_keys_max
+                || self.event_keys.len() >= self.bounds.event_keys
             {
                 let retry_after_ms = self.event_keys.room_after_ms(now_ms);
                 return Err((Code::TooManyEventKeys, Some(retry_after_ms)));

@@ -219,7 +219,8 @@ impl Usage {
 
     /// Milliseconds until something is to be done without new input.
     fn wake_after_ms(&self) -> u32 {
-        let reads = !self.questions.is_empty() || !self.loading.is_empty() || !self.caps_unset.is_empty();
+        let reads =
+            !self.questions.is_empty() || !self.loading.is_empty() || !self.caps_unset.is_empty();
         if (reads && self.can_read()) || self.event_keys.has_work() {
             return 0;
         }

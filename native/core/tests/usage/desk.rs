@@ -207,7 +207,9 @@ impl Desk {
             .unwrap();
         assert_eq!(wants, self.usage.wants().len());
         let given = answer(&self.disk.committed, self.usage.wants());
-        self.given = given.first_chunk().map_or(0, |count| u32::from_le_bytes(*count));
+        self.given = given
+            .first_chunk()
+            .map_or(0, |count| u32::from_le_bytes(*count));
         let turn = self.usage.give(&given).unwrap();
         assert_eq!(turn.effects_bytes, self.usage.effects().len());
         assert_eq!(turn.journal_bytes, self.usage.journal().len());
