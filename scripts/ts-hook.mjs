@@ -1,4 +1,7 @@
-// Preloaded by ts.mjs in every thread: workers inherit the flag, not the hooks.
-import { register } from 'tsx/esm/api';
+// Makes Node run the TypeScript of this repository. Preloaded in every thread: workers inherit the flag
+// `--import`, not the hooks.
+import { register } from 'node:module';
 
-register();
+register('./ts-loader.mjs', import.meta.url);
+// What is kept beside the code points back to the lines that were written.
+process.setSourceMapsEnabled(true);

@@ -3,9 +3,10 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { tsHook } from '../support/ts-hook.ts';
 
 const root = join(import.meta.dirname, '../..');
-const loader = ['--import', import.meta.resolve('tsx')];
+const loader = ['--import', tsHook];
 const command = [...loader, join(root, 'src/main.ts')];
 const inherited = { PATH: process.env.PATH ?? '' };
 

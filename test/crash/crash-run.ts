@@ -10,6 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tsHook } from '../support/ts-hook.ts';
 import { BuiltDaemon, freePort } from './daemon-process.ts';
 import { finalStatuses } from './final-statuses.ts';
 import { Ledger } from './ledger.ts';
@@ -80,7 +81,7 @@ class ClientProcess {
 
   constructor(file: string, args: readonly string[]) {
     this.#child = fork(join(import.meta.dirname, file), args, {
-      execArgv: ['--import', import.meta.resolve('tsx')],
+      execArgv: ['--import', tsHook],
     });
     this.#child.on('message', (message) => {
       this.#heard.push((message as FromClient).is);

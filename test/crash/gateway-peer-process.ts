@@ -1,6 +1,7 @@
 /** A process that outlives the daemon, told what to do by messages; and its own side of them. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
+import { tsHook } from '../support/ts-hook.ts';
 import type { FromPeer, ToPeer } from './gateway-traffic.ts';
 
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -14,7 +15,7 @@ export class PeerProcess {
 
   private constructor(file: string, args: readonly string[]) {
     this.#child = fork(join(import.meta.dirname, file), args, {
-      execArgv: ['--import', import.meta.resolve('tsx')],
+      execArgv: ['--import', tsHook],
     });
     this.#child.on('message', (message) => this.#heard(message as FromPeer));
   }

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Environment } from '../../src/store/environment.ts';
 import { decodeRecord, MAIN_RECORD_TYPE } from '../../src/store/record.ts';
+import { tsHook } from '../support/ts-hook.ts';
 import { BUILD } from './daemon-process.ts';
 import { DiskFile, type Fate, LOG_KIND, type LogRecord, readLog } from './disk-model.ts';
 import { CutLedger } from './power-cut-ledger.ts';
@@ -98,7 +99,7 @@ async function record(folder: string, options: PowerCutOptions): Promise<LogReco
   mkdirSync(data);
   const { runMs = RUN_MS, seed, build = BUILD } = options;
   const driver = join(import.meta.dirname, 'power-cut-driver.ts');
-  const args = ['--import', import.meta.resolve('tsx'), driver, data, build];
+  const args = ['--import', tsHook, driver, data, build];
   const child = spawn(process.execPath, [...args, String(runMs), String(seed)], {
     stdio: ['ignore', 'inherit', 'pipe'],
     env: {

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { BuiltDaemon } from '../crash/daemon-process.ts';
+import { tsHook } from '../support/ts-hook.ts';
 import type { FromHolders, Plan, ToHolders, Totals } from './traffic.ts';
 
 const WORD_TIMEOUT_MS = 60_000;
@@ -19,7 +20,7 @@ export class HolderProcess {
     this.log = join(folder, `holders-${number}.log`);
     const argv = [this.log, String(seed + number), JSON.stringify(plan)];
     this.#child = fork(join(import.meta.dirname, 'holders.ts'), argv, {
-      execArgv: ['--import', import.meta.resolve('tsx')],
+      execArgv: ['--import', tsHook],
     });
     this.#child.on('message', (message) => {
       this.#heard.push(message as FromHolders);

@@ -13,6 +13,7 @@ import { type Outbound, openOutbound } from '../../src/outbound/open-outbound.ts
 import type { NewItem } from '../../src/outbound/outbox-records.ts';
 import { keyText } from '../../src/outbound/signatures.ts';
 import { httpPeer } from '../support/http-peer.ts';
+import { tsHook } from '../support/ts-hook.ts';
 
 const key = keyText(Buffer.alloc(24, 1));
 const token = '0123456789abcdef0123456789abcdef';
@@ -139,7 +140,7 @@ t.test('kill -9: what was answered arrives, and streams keep their order', async
   });
   for (let life = 0; life < 4; life += 1) {
     const script = join(import.meta.dirname, 'outbox-process.ts');
-    const child = spawn(process.execPath, ['--import', 'tsx', script, path, peer.url], {
+    const child = spawn(process.execPath, ['--import', tsHook, script, path, peer.url], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const before = answered.length;

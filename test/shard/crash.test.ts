@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { opened, portOf, received, subscribe } from '../support/shard-clients.ts';
+import { tsHook } from '../support/ts-hook.ts';
 
 const program = fileURLToPath(new URL('../support/shard-process.ts', import.meta.url));
-const tsx = import.meta.resolve('tsx');
 
 /** Runs the program with files of at most `fileKib`. */
 async function run(directory: string, what: string, fileKib = 'unlimited') {
   const script = `ulimit -f ${fileKib}; exec "$@"`;
-  const command = [process.execPath, '--import', tsx, program, directory, what];
+  const command = [process.execPath, '--import', tsHook, program, directory, what];
   const child = spawn('bash', ['-c', script, 'bash', ...command], {
     env: { PATH: process.env.PATH },
   });
