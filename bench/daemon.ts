@@ -80,6 +80,13 @@ export class DaemonProcess {
     });
   }
 
+  /** One request of the REST interface with a JSON answer. @throws Error at any status that is none of success */
+  async ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+    if (body === undefined) return await this.#request(path, { method });
+    const headers = { 'content-type': 'application/json' };
+    return await this.#request(path, { method, headers, body: JSON.stringify(body) });
+  }
+
   /** Cancels all that waits for a destination. @returns how many */
   async cancelAll(destination: string): Promise<number> {
     const answer = await this.#request('/v1/messages/cancel', {

@@ -58,16 +58,8 @@ export class LifeDaemon {
     return readySec;
   }
 
-  /** Anonymous memory at rest, when V8 has collected what nobody holds any more. */
   async restedAnonMiB(): Promise<number> {
-    await new Promise((resolve) => setTimeout(resolve, REST_MS));
-    const inspector = await InspectorClient.connect(this.#inspectorPort);
-    for (const thread of await inspector.threads()) {
-      await thread.send('HeapProfiler.collectGarbage', {});
-    }
-    inspector.close();
-    await new Promise((resolve) => setTimeout(resolve, REST_MS));
-    return this.process.memory().rssAnonMiB;
+    return await restedAnonMiB(this.process, this.#inspectorPort);
   }
 
   /** Messages that wait; asks the shard first, as the status shows what its last exchange left. */
@@ -80,6 +72,22 @@ export class LifeDaemon {
     await this.process.kill();
     removeDataDirectory(this.#options.dataDir);
   }
+}
+
+/** Anonymous memory of a daemon at rest, when V8 has collected what nobody holds any more. */
+export async function restedAnonMiB(
+  daemon: DaemonProcess,
+  inspectorPort: number,
+  restMs = REST_MS,
+): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, restMs));
+  const inspector = await InspectorClient.connect(inspectorPort);
+  for (const thread of await inspector.threads()) {
+    await thread.send('HeapProfiler.collectGarbage', {});
+  }
+  inspector.close();
+  await new Promise((resolve) => setTimeout(resolve, restMs));
+  return daemon.memory().rssAnonMiB;
 }
 
 export function destinationOf(place: number): string {

@@ -9,6 +9,7 @@ export const SCOPES = [
   'life',
   'gateways',
   'gate',
+  'usage',
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
@@ -28,7 +29,8 @@ export interface BenchOptions {
 
 export const USAGE = `usage: npm run bench -- [options]
 
-  --scope SCOPE      core, generator, dispatch, restart, life, gateways, gate or all (default: all)
+  --scope SCOPE      core, generator, dispatch, restart, life, gateways, gate, usage or all
+                     (default: all)
   --filter TEXT      only rows whose name contains TEXT, for example flushed/160B/100
   --json             one JSON object a row, a line each
   --quick            few rows, one short round: shows that it works, measures little

@@ -1,4 +1,5 @@
 /** Processor time and memory of a process as Linux shows them in /proc. */
+import { readFileSync } from 'node:fs';
 
 /** The kernel's USER_HZ: the unit of times in /proc, 100 on every architecture Node runs on. */
 const TICKS_PER_SEC = 100;
@@ -17,6 +18,15 @@ export function parseProcessTimes(stat: string): number {
   const ticks = userTicks + systemTicks;
   if (!Number.isFinite(ticks)) throw new Error(`no times in ${JSON.stringify(stat)}`);
   return (ticks / TICKS_PER_SEC) * 1e6;
+}
+
+/** What a process has used so far, in steps of 10 ms. */
+export function processTimes(pid: number): ProcessTimes {
+  const read = (path: string): string => readFileSync(`/proc/${pid}/${path}`, 'latin1');
+  return {
+    processUs: parseProcessTimes(read('stat')),
+    mainThreadUs: parseProcessTimes(read(`task/${pid}/stat`)),
+  };
 }
 
 export interface ProcessMemory {

@@ -1,6 +1,6 @@
 /**
  * `node scripts/ts.mjs bench/profile.ts [--row NAME] [--seconds N] [--messages N] [--perf]`: where
- * the daemon's time goes while a row of dispatch, the gateways or the gate runs. Without `--perf` V8's sampling profiler looks at the main
+ * the daemon's time goes while a row of dispatch, the gateways, the gate or usage runs. Without `--perf` V8's sampling profiler looks at the main
  * thread and at the shards' workers: functions of JavaScript, and native calls as one each. With
  * `--perf` Linux's profiler looks at all threads: Rust, LMDB, network library and kernel by name.
  */
@@ -18,6 +18,7 @@ import { OBSERVED_ROWS } from './gateways/observe.ts';
 import { InspectorClient } from './inspector.ts';
 import { formatRow } from './report.ts';
 import { freePort } from './restart.ts';
+import { OBSERVED_USAGE_ROWS } from './usage/rows.ts';
 
 const TOP = 25;
 const SAMPLE_US = 500;
@@ -37,7 +38,7 @@ const measureMs = 1000 * Number(values.seconds);
 const pace = { rounds: 1, warmUpMs: 3000, measureMs, generators: 1 };
 const observer = values.perf ? perfObserver() : inspectorObserver(await freePort());
 const gatewayRow = OBSERVED_ROWS.get(values.row);
-const gateRow = OBSERVED_GATE_ROWS.get(values.row);
+const gateRow = OBSERVED_GATE_ROWS.get(values.row) ?? OBSERVED_USAGE_ROWS.get(values.row);
 if (gateRow !== undefined) {
   console.log(`\n${values.row} ${await gateRow(pace, observer)}/s`);
 } else if (gatewayRow === undefined) {

@@ -10,6 +10,8 @@ import type { HostRow } from './host.ts';
 import type { LifeResult } from './life.ts';
 import type { DrainResult, PunctualResult } from './life-scheduled.ts';
 import type { RestartResult } from './restart.ts';
+import { usageFactsOf } from './usage/report.ts';
+import type { UsageResult } from './usage/rows.ts';
 
 export type Row =
   | HostRow
@@ -19,7 +21,8 @@ export type Row =
   | RestartResult
   | LifeResult
   | GatewayResult
-  | GateResult;
+  | GateResult
+  | UsageResult;
 
 const NAME_WIDTH = 34;
 const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 21 });
@@ -76,6 +79,8 @@ function factsOf(row: Row): string[] {
       return gatewayFactsOf(row);
     case 'gate':
       return gateFactsOf(row);
+    case 'usage':
+      return usageFactsOf(row);
   }
 }
 

@@ -10,6 +10,7 @@ import { measureLife } from './life.ts';
 import { type BenchOptions, parseOptions, type Scope, USAGE, UsageError } from './options.ts';
 import { formatRow, type Row } from './report.ts';
 import { measureRestart } from './restart.ts';
+import { measureUsage, QUICK_USAGE_SIZES, USAGE_SIZES } from './usage/rows.ts';
 
 async function* rowsOf(scope: Scope, options: BenchOptions): AsyncGenerator<Row, void> {
   const { quick, filter, rounds, warmUpMs, measureMs, generators } = options;
@@ -37,6 +38,9 @@ async function* rowsOf(scope: Scope, options: BenchOptions): AsyncGenerator<Row,
       return;
     case 'gate':
       yield* measureGate({ quick, pace, filter });
+      return;
+    case 'usage':
+      yield* measureUsage({ sizes: quick ? QUICK_USAGE_SIZES : USAGE_SIZES, pace, filter });
       return;
   }
 }

@@ -3,7 +3,7 @@ import { parseOptions, UsageError } from '../../bench/options.ts';
 
 t.test('all scopes, three rounds of five seconds', async (t) => {
   t.match(parseOptions([]), {
-    scopes: ['core', 'generator', 'dispatch', 'restart', 'life', 'gateways', 'gate'],
+    scopes: ['core', 'generator', 'dispatch', 'restart', 'life', 'gateways', 'gate', 'usage'],
     json: false,
     rounds: 3,
     measureMs: 5000,
@@ -21,7 +21,7 @@ t.test('wrong arguments are named', async (t) => {
   t.throws(
     () => parseOptions(['--scope', 'disk']),
     new UsageError(
-      '--scope takes core, generator, dispatch, restart, life, gateways, gate or all, received disk',
+      '--scope takes core, generator, dispatch, restart, life, gateways, gate, usage or all, received disk',
     ),
   );
   t.throws(
