@@ -101,10 +101,9 @@ impl EventKeys {
 
     /// When the oldest keys leave the window, ms from now.
     pub fn room_after_ms(&self, now_ms: u64) -> u64 {
-        let Some(first) = self.hours.front() else {
-            return HOUR_MS;
-        };
-        let leaves = u64::from(first.at) + u64::from(self.window_hours) + 1;
+        // Those of the first step of all are written at its end.
+        let first = self.hours.front().map_or(self.hour(now_ms), |hour| hour.at);
+        let leaves = u64::from(first) + u64::from(self.window_hours) + 1;
         (leaves * HOUR_MS).saturating_sub(now_ms).max(1)
     }
 
