@@ -22,13 +22,15 @@ export interface GateParts {
   readonly entities: EntityService;
   readonly clock: Clock;
   readonly sink: FrameSink;
+  /** Takes what tenants are counted for, a list of deltas. */
+  readonly counted: (deltas: Uint8Array) => void;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
 
 /** Recovers it, and tells it changes of entities from then on. @throws Error when its store cannot be used */
 export async function joinGate(parts: GateParts): Promise<GateService> {
-  const { config, directory, entities, clock, sink, logger, onFatal } = parts;
+  const { config, directory, entities, clock, sink, counted, logger, onFatal } = parts;
   const { durability, graceMs, permitsMax, keysMax, autoCreateResources } = config.gate;
   const { gatePath: path, hashKey, dataId } = directory;
   const nowUs = () => clock.nowUs();
@@ -36,7 +38,7 @@ export async function joinGate(parts: GateParts): Promise<GateService> {
   const bootId = randomInt(1, 2 ** 32);
   const memory = { graceMs, permitsMax, keysMax };
   const gate = await GateService.open({
-    ...{ path, dataId, durability: config.durability, strict, nowUs, sink, logger },
+    ...{ path, dataId, durability: config.durability, strict, nowUs, sink, counted, logger },
     machine: new native.Gate({ bootId, hashKey, nowUs: nowUs(), relaxed: !strict, ...memory }),
     changes: changesOf(entities),
     resources: autoCreateResources

@@ -16,7 +16,7 @@ import { type Config, Secrets, shardsDefault } from './config/index.ts';
 import { accountForm } from './daemon-accounts.ts';
 import { authenticatorOf, urlOf } from './daemon-address.ts';
 import { openEntityTable } from './daemon-entities.ts';
-import { joinGate, turnstileOf } from './daemon-gate.ts';
+import { type GateParts, joinGate, turnstileOf } from './daemon-gate.ts';
 import { type GatewayParts, type Gateways, gatewayCheck, joinGateways } from './daemon-gateways.ts';
 import { gateMetricsOf, meterOf } from './daemon-meters.ts';
 import { type JoinedOutbound, joinOutbound, type OutboundParts } from './daemon-outbound.ts';
@@ -157,7 +157,8 @@ class Daemon implements StartedDaemon {
     const { callbacks } = outgoing;
     const { service } = usage;
     this.#pool = await this.#openShards({ directory, entities, clock, callbacks, usage: service });
-    const gate = await this.#openGate(directory, entities, clock);
+    const counted = (deltas: Uint8Array): void => service.countDeltas(deltas);
+    const gate = await this.#openGate({ directory, entities, clock, counted });
     this.#gate = gate;
     const status = () =>
       daemonStatus({ config, version, ports: this.#ports, ingress: this.#ingress, usage: service });
@@ -184,8 +185,8 @@ class Daemon implements StartedDaemon {
       usage: service,
       turnstile: countedTurnstile(turnstileOf(gate), service),
     });
-    const counted = countedGate(gate, service);
-    this.#proxy = await joinProxy({ config, gate: counted, tokens: auth, secrets, logger });
+    const passing = countedGate(gate, service);
+    this.#proxy = await joinProxy({ config, gate: passing, tokens: auth, secrets, logger });
     this.#closers.push(() => this.#proxy?.close());
     // They use shards and connections to the end, so they are closed before them.
     this.#closers.push(() => gateways.close());
@@ -304,14 +305,12 @@ class Daemon implements StartedDaemon {
   }
 
   async #openGate(
-    directory: DataDirectory,
-    entities: EntityService,
-    clock: ProcessClock,
+    parts: Pick<GateParts, 'directory' | 'entities' | 'clock' | 'counted'>,
   ): Promise<GateService> {
     const { config, logger } = this.#options;
     const sink = this.#frameSink();
     const onFatal = this.#onFatal;
-    const gate = await joinGate({ config, directory, entities, clock, sink, logger, onFatal });
+    const gate = await joinGate({ ...parts, config, sink, logger, onFatal });
     this.#closers.push(() => gate.close());
     return gate;
   }

@@ -51,6 +51,8 @@ export interface GateServiceOptions {
       }
     | undefined;
   readonly sink: FrameSink;
+  /** Takes what tenants are counted for, a list of deltas; the bytes are valid during the call only. */
+  readonly counted: (deltas: Uint8Array) => void;
   readonly logger: Logger;
   readonly onFatal: (error: Error) => void;
 }
@@ -69,7 +71,7 @@ export class GateService implements Gate {
   readonly #maker: ResourceMaker | undefined;
 
   private constructor(options: GateServiceOptions, environment: Environment) {
-    const { machine, nowUs, strict, sink, resources, logger, onFatal } = options;
+    const { machine, nowUs, strict, sink, counted, resources, logger, onFatal } = options;
     this.#environment = environment;
     const journal = new Journal(environment, {
       queued: true,
@@ -77,7 +79,7 @@ export class GateService implements Gate {
       spareMax: LIMITS.gateStepsInFlight,
     });
     this.port = new GatePort({
-      ...{ machine, journal, strict, nowUs, sink, onFatal },
+      ...{ machine, journal, strict, nowUs, sink, counted, onFatal },
       entered: (ticket, bytes) => this.#callers.entered(ticket, bytes),
     });
     this.#maker =

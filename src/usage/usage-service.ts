@@ -107,10 +107,7 @@ export class UsageService implements Usage {
     });
     this.#own = new OwnCounts({
       nowMs: () => nowUs() / 1_000,
-      tell: (deltas) => {
-        const told = encodeUsageDeltas({ again: false, sequence: 0, deltas });
-        this.port.tell(USAGE_OP.deltas, 0, told);
-      },
+      tell: (deltas) => this.countDeltas(deltas),
       countsMax: LIMITS.usageOwnCounts,
     });
   }
@@ -159,6 +156,12 @@ export class UsageService implements Usage {
   /** Counts one event of the main thread itself. */
   count(account: string, category: UsageCategoryName, usage?: number): void {
     this.#own.add(account, category, usage);
+  }
+
+  /** Counts a list of deltas of the main thread itself; the bytes are copied. */
+  countDeltas(deltas: Uint8Array): void {
+    const told = encodeUsageDeltas({ again: false, sequence: 0, deltas });
+    this.port.tell(USAGE_OP.deltas, 0, told);
   }
 
   /** An entity as a change left it; it counts from the next step on. */

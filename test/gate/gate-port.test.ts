@@ -44,6 +44,7 @@ function make(options: Partial<GatePortOptions> = {}) {
       closeConnection: (connection, code) => out.push(`close ${connection} ${code}`),
       windowReleased: (connection, bytes) => out.push(`window ${connection} ${bytes}`),
     },
+    counted: (deltas) => out.push(`counted ${Buffer.from(deltas)}`),
     entered: (ticket) => out.push(`entered ${ticket}`),
     onFatal: (error) => out.push(`fatal ${error.message}`),
     ...options,

@@ -45,6 +45,7 @@ async function open(path: string, options: Partial<GateServiceOptions> & { nowUs
     nowUs,
     changes: [resource],
     resources: undefined,
+    counted: () => {},
     sink: {
       sendFrames: (_, buffer, spans, count) => {
         for (let at = 0; at < 2 * count; at += 2) {

@@ -93,6 +93,8 @@ pub const GATE_WAITERS: usize = 1_000_000;
 pub const FREE_PERMITS_MIN: usize = 1024;
 /// A key, tenant or resource that is not in use is forgotten after it.
 pub const GATE_IDLE_MS: u64 = 60_000;
+/// Tenants whose parts of a second of held time are kept; past it all are dropped.
+pub const GATE_COUNTED_TENANTS: usize = 65_536;
 /// Log of the gate; past either, a snapshot is begun.
 pub const GATE_LOG_BYTES: u64 = 4 * 1024 * 1024;
 pub const GATE_LOG_RECORDS: u64 = 16_384;

@@ -7,6 +7,8 @@ mod adaptive;
 mod bench;
 #[path = "gate/bounds.rs"]
 mod bounds;
+#[path = "gate/counts.rs"]
+mod counts;
 #[allow(dead_code)]
 #[path = "simulation/disk.rs"]
 mod disk;

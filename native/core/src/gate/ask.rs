@@ -193,6 +193,8 @@ impl Gate {
             self.leases.set(slot, lease_end_us);
             self.log.granted.push(slot);
             self.lease_granted(u64::from(lease_ms));
+            let tenant = self.keys[key as usize].tenant;
+            self.counts.granted(&self.tenants[tenant as usize].name);
             self.own_permit(connection, slot);
         }
         self.note_used(key, What::Granted, 0, seats);

@@ -126,6 +126,9 @@ impl Gate {
                     (answer, NONE)
                 }
             };
+            if matches!(answer, Answer::Impeded { .. }) {
+                self.counts.impeded(tenant);
+            }
             self.write_answer(&mut out, answer, key);
         }
         if id == 0 {

@@ -21,6 +21,7 @@ mod charge;
 mod check;
 mod configure;
 mod connection;
+mod counts;
 mod decisions;
 mod effects;
 mod end;
@@ -48,6 +49,7 @@ use crate::client_frame::{AcquireItem, ReleaseItem};
 use crate::name_map::NameMap;
 use crate::record::{JournalWriter, RecordError};
 use connection::Connections;
+use counts::Counts;
 use decisions::Decision;
 use effects::Effects;
 use journal::Log;
@@ -167,6 +169,7 @@ pub struct Gate {
     /// Resources whose cap adapts.
     adaptive: Vec<u32>,
 
+    counts: Counts,
     permits: Permits,
     leases: Wheel,
     waiters: Waiters,
@@ -202,6 +205,7 @@ impl Gate {
             draining: false,
             closed_until_us: 0,
             policies: NameMap::with_hasher(names.hash),
+            counts: Counts::new(names.hash),
             names,
             resources: Vec::new(),
             tenants: Vec::new(),

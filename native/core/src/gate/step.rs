@@ -28,6 +28,7 @@ impl Gate {
         self.adapt();
         self.sweep_some();
         self.write_journal();
+        self.tell_counts();
         self.count_now();
         self.wakes = false;
         let head = EffectsHead {

@@ -141,6 +141,10 @@ impl Gate {
         let key = waiter.key;
         self.counters.impede(code);
         self.keys[key as usize].impeded += 1;
+        if waiter.connection != LOCAL {
+            let tenant = self.keys[key as usize].tenant;
+            self.counts.impeded(&self.tenants[tenant as usize].name);
+        }
         self.note_used(key, What::Impeded, code.number() as u16, waiter.seats);
         let retry_after_ms = match code {
             Code::UnknownResource => None,

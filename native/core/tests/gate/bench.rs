@@ -2,7 +2,7 @@
 
 use crate::disk::{Pages, apply};
 use crate::wire::{
-    self, Ask, Effects, Entry, Id, Policy, Release, Resource, Said, entry, read_effects,
+    self, Ask, Counted, Effects, Entry, Id, Policy, Release, Resource, Said, entry, read_effects,
 };
 use fairlead_core::exchange::{InputEntry, InputOp, SCOPE_GATE, write_input};
 use fairlead_core::gate::table::Table;
@@ -55,6 +55,8 @@ pub struct Bench {
     pub counters: [u64; 28],
     pub flush: bool,
     pub journal: Vec<u8>,
+    /// What tenants were counted for since it was last emptied.
+    pub counted: Vec<Counted>,
 }
 
 impl Bench {
@@ -77,6 +79,7 @@ impl Bench {
             counters: [0; 28],
             flush: false,
             journal: Vec::new(),
+            counted: Vec::new(),
         };
         bench.start();
         bench
@@ -122,9 +125,11 @@ impl Bench {
             wake_after_ms,
             counters,
             said,
+            counted,
         } = read_effects(self.gate.effects());
         self.wake_after_ms = wake_after_ms;
         self.counters = counters;
+        self.counted.extend(counted);
         self.gate.check();
         said
     }

@@ -5,6 +5,7 @@ use fairlead_core::msgpack::{
     Number, Reader, write_array_len, write_bin, write_map_len, write_nil, write_str, write_uint,
     write_uint_or_nil,
 };
+use fairlead_core::record::DeltaReader;
 
 pub type Id = [u8; 16];
 
@@ -312,6 +313,28 @@ pub struct Effects {
     pub wake_after_ms: u32,
     pub counters: [u64; 28],
     pub said: Vec<(u32, Said)>,
+    /// What tenants are counted for: tenant, category, day, count, usage.
+    pub counted: Vec<Counted>,
+}
+
+pub type Counted = (String, String, u32, i64, i128);
+
+fn read_counted(list: &[u8]) -> Vec<Counted> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let deltas = DeltaReader::parse(list).expect("a list").deltas();
+    deltas
+        .map(|delta| {
+            let names = (text(delta.account), text(delta.category.name()));
+            assert!(delta.tag.is_empty() && delta.sums.price == 0);
+            (
+                names.0,
+                names.1,
+                delta.day,
+                delta.sums.count,
+                delta.sums.usage,
+            )
+        })
+        .collect()
 }
 
 pub fn read_effects(bytes: &[u8]) -> Effects {
@@ -324,6 +347,7 @@ pub fn read_effects(bytes: &[u8]) -> Effects {
         *counter = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
     }
     let (mut at, mut said) = (EFFECTS_HEADER_BYTES, Vec::new());
+    let mut counted = Vec::new();
     let mut done: Vec<u32> = Vec::new();
     for _ in 0..count {
         let (op, connection, length) = (bytes[at], u32_at(at + 4), u32_at(at + 8) as usize);
@@ -347,6 +371,10 @@ pub fn read_effects(bytes: &[u8]) -> Effects {
                 connection,
                 Said::Close(u16::from_le_bytes([body[0], body[1]])),
             )),
+            7 => {
+                assert_eq!((connection, &body[..8]), (0, &[0; 8][..]));
+                counted.extend(read_counted(&body[8..]));
+            }
             6 => said.push((connection, read_entered(body))),
             other => panic!("effect {other}"),
         }
@@ -356,6 +384,7 @@ pub fn read_effects(bytes: &[u8]) -> Effects {
         wake_after_ms: u32_at(20),
         counters,
         said,
+        counted,
     }
 }
 

@@ -1,0 +1,132 @@
+//! What tenants are counted for: permits that connections were given, how long they held them, and who
+//! was not let in.
+//!
+//! Gathered for a step and told in one list of deltas, behind the journal of the step where the gate is
+//! strict. Callers within the process are counted by who lets them ask. What is less than a second of a
+//! tenant's held time waits for its next permit.
+
+use super::Gate;
+use crate::exchange::EffectOp;
+use crate::limits::GATE_COUNTED_TENANTS;
+use crate::name_map::{NameHash, NameMap};
+use crate::record::{BuiltIn, DeltaWriter, Sums};
+use crate::usage::calendar::day_of_ms;
+
+const SECOND_US: u64 = 1_000_000;
+
+#[derive(Default)]
+struct Tally {
+    permits: u32,
+    impeded: u32,
+    ended: u32,
+    /// Told as whole seconds.
+    held_us: u64,
+}
+
+pub(super) struct Counts {
+    all: Vec<(Box<[u8]>, Tally)>,
+    at: NameMap<u32>,
+    /// Those that counted something in this step.
+    touched: Vec<u32>,
+    writer: DeltaWriter,
+}
+
+impl Counts {
+    pub fn new(names: NameHash) -> Self {
+        Self {
+            all: Vec::new(),
+            at: NameMap::with_hasher(names),
+            touched: Vec::new(),
+            writer: DeltaWriter::new(),
+        }
+    }
+
+    pub fn granted(&mut self, tenant: &[u8]) {
+        if let Some(tally) = self.of(tenant) {
+            tally.permits += 1;
+        }
+    }
+
+    pub fn impeded(&mut self, tenant: &[u8]) {
+        if let Some(tally) = self.of(tenant) {
+            tally.impeded += 1;
+        }
+    }
+
+    pub fn ended(&mut self, tenant: &[u8], held_us: u64) {
+        if let Some(tally) = self.of(tenant) {
+            tally.ended += 1;
+            tally.held_us = tally.held_us.saturating_add(held_us);
+        }
+    }
+
+    /// Of the platform, whose name is empty, nothing is counted.
+    fn of(&mut self, tenant: &[u8]) -> Option<&mut Tally> {
+        if tenant.is_empty() {
+            return None;
+        }
+        let at = if let Some(&at) = self.at.get(tenant) {
+            at
+        } else {
+            let at = self.all.len() as u32;
+            self.all.push((tenant.into(), Tally::default()));
+            self.at.insert(tenant.into(), at);
+            at
+        };
+        let tally = &mut self.all[at as usize].1;
+        if (tally.permits, tally.impeded, tally.ended) == (0, 0, 0) {
+            self.touched.push(at);
+        }
+        Some(tally)
+    }
+
+    /// Appends the list of what this step counted.
+    fn take(&mut self, out: &mut Vec<u8>, day: u32) {
+        for at in self.touched.drain(..) {
+            let (name, tally) = &mut self.all[at as usize];
+            let counts = [tally.permits, tally.ended, tally.impeded];
+            let cells = counts.iter().filter(|count| **count > 0).count();
+            self.writer.account(name, cells as u32);
+            let seconds = tally.held_us / SECOND_US;
+            let cells = [
+                (BuiltIn::Permits, tally.permits, tally.permits.into()),
+                (BuiltIn::PermitSeconds, tally.ended, seconds),
+                (BuiltIn::PermitsImpeded, tally.impeded, tally.impeded.into()),
+            ];
+            for (category, count, usage) in cells.into_iter().filter(|cell| cell.1 > 0) {
+                let sums = Sums {
+                    count: count.into(),
+                    usage: usage.into(),
+                    price: 0,
+                };
+                self.writer.cell(category, day, &sums);
+            }
+            *tally = Tally {
+                held_us: tally.held_us % SECOND_US,
+                ..Tally::default()
+            };
+        }
+        self.writer.finish(out);
+        if self.all.len() >= GATE_COUNTED_TENANTS {
+            self.all.clear();
+            self.at.clear();
+        }
+    }
+}
+
+impl Gate {
+    /// Tells what this step counted.
+    pub(super) fn tell_counts(&mut self) {
+        if self.counts.touched.is_empty() {
+            return;
+        }
+        let day = day_of_ms(self.now_us / 1000);
+        let replies = &mut self.effects.replies;
+        let start = replies.start();
+        let out = replies.bytes();
+        // Never told again, so without a number.
+        out.extend_from_slice(&0_u64.to_le_bytes());
+        self.counts.take(out, day);
+        replies.push(EffectOp::Usage, 0, start);
+    }
+}
