@@ -5,8 +5,9 @@ export interface UsageRow {
   /** Days of UTC as `2026-11-22`, the last one included. */
   readonly from: string;
   readonly to: string;
-  readonly count: number;
-  readonly usage: number;
+  /** As text from 2^53 on. */
+  readonly count: number | string;
+  readonly usage: number | string;
   /** Exact decimal text. */
   readonly price: string;
 }

@@ -27,8 +27,9 @@ export interface UsageRecord {
   /** Days of UTC as `2026-11-22`, the last one included. */
   readonly from: string;
   readonly to: string;
-  readonly count: number;
-  readonly usage: number;
+  /** As text from 2^53 on. */
+  readonly count: number | string;
+  readonly usage: number | string;
   /** Decimal text with 9 places. */
   readonly price: string;
 }

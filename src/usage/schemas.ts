@@ -79,7 +79,9 @@ export const useSchema = z.strictObject({
   ),
 });
 
-const wide = z.int().min(-COUNT_MAX).max(COUNT_MAX);
+const wide = z
+  .union([z.int().min(-COUNT_MAX).max(COUNT_MAX), z.string().regex(/^-?\d{16,39}$/)])
+  .describe('whole; as text from 2^53 on');
 
 export const recordSchema = named(
   'UsageRecord',

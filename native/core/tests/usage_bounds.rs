@@ -139,6 +139,30 @@ fn a_step_lists_no_more_cells_than_it_reads() {
 }
 
 #[test]
+fn sums_that_no_double_holds_are_text() {
+    let mut desk = Desk::new(&[]);
+    let most = (1 << 53) - 1;
+    let ask = Ask {
+        account: Some("acme"),
+        ..Ask::default()
+    };
+    let usage = |desk: &mut Desk| {
+        let answer = desk.asked(InputOp::UsageRecords, &wire::records(&ask, ""));
+        answer["items"][0]["usage"].clone()
+    };
+    desk.count(&[Event::of("acme", "bytes", most)]);
+    assert_eq!(usage(&mut desk), serde_json::json!(9_007_199_254_740_991_u64));
+    desk.count(&[Event::of("acme", "bytes", 1)]);
+    assert_eq!(usage(&mut desk), serde_json::json!("9007199254740992"));
+    desk.count(&[
+        Event::of("acme", "bytes", -most),
+        Event::of("acme", "bytes", -most),
+        Event::of("acme", "bytes", -most),
+    ]);
+    assert_eq!(usage(&mut desk), serde_json::json!("-18014398509481981"));
+}
+
+#[test]
 fn counters_of_all_are_bounded_also_those_of_tags() {
     let mut desk = bounded(UsageBounds {
         counters: 3,

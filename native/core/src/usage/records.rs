@@ -49,10 +49,23 @@ pub(super) fn write_row(out: &mut String, row: &Row<'_>, has_before: bool) {
         r#","from":"{}","to":"{}","count":{},"usage":{},"price":"{}"}}"#,
         day_text(row.days.0),
         day_text(row.days.1),
-        row.sums.count,
-        row.sums.usage,
+        Whole(row.sums.count.into()),
+        Whole(row.sums.usage),
         nano_text(row.sums.price)
     );
+}
+
+/// A whole number in JSON: as text where a double would not hold it exactly.
+struct Whole(i128);
+
+impl std::fmt::Display for Whole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.unsigned_abs() < 1 << 53 {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, r#""{}""#, self.0)
+        }
+    }
 }
 
 /// Names are ASCII without quotes.

@@ -331,6 +331,20 @@ pub struct Row {
     pub price: String,
 }
 
+/// A number, beyond 2^53 as text.
+fn whole(value: &serde_json::Value) -> i128 {
+    let value = match value {
+        serde_json::Value::String(text) => {
+            let value: i128 = text.parse().expect("a whole number");
+            assert!(value.unsigned_abs() >= 1 << 53);
+            return value;
+        }
+        number => i128::from(number.as_i64().expect("a whole number")),
+    };
+    assert!(value.unsigned_abs() < 1 << 53);
+    value
+}
+
 impl Row {
     fn of(row: &serde_json::Value) -> Self {
         let text = |field: &str| row[field].as_str().expect(field).to_owned();
@@ -340,8 +354,8 @@ impl Row {
             tag: row["tag"].as_str().map(str::to_owned),
             from: text("from"),
             to: text("to"),
-            count: row["count"].as_i64().expect("count"),
-            usage: row["usage"].to_string().parse().expect("usage"),
+            count: whole(&row["count"]).try_into().expect("count"),
+            usage: whole(&row["usage"]),
             price: text("price"),
         }
     }
