@@ -445,9 +445,15 @@ fn pages_go_through_all_rows() {
 fn stats_and_in_use() {
     let mut desk = Desk::new(&[wire::parent("child", Some("acme"))]);
     desk.count(&[Event::of("acme", "calls", 1).keyed("k")]);
+    let told = wire::deltas(1, &[("acme", "segments", "", TODAY, sums(1, 1, 0))]);
+    for _ in 0..2 {
+        desk.tell(1, &told);
+    }
     let stats = desk.asked(InputOp::UsageStats, b"");
-    assert_eq!(stats["dirtyCells"], 2);
-    assert_eq!(stats["counters"], 1);
+    assert_eq!(stats["dirtyCells"], 4);
+    assert_eq!(stats["counters"], 2);
+    let lists = (&stats["lists"], &stats["listsRepeated"], &stats["folded"]);
+    assert_eq!(lists, (&1.into(), &1.into(), &2.into()));
     assert_eq!(stats["eventKeys"], 1);
     assert!(stats["logBytes"].as_u64().unwrap() > 0);
     for (name, in_use) in [("acme", true), ("child", false), ("none", false)] {

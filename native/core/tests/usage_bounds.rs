@@ -151,7 +151,10 @@ fn sums_that_no_double_holds_are_text() {
         answer["items"][0]["usage"].clone()
     };
     desk.count(&[Event::of("acme", "bytes", most)]);
-    assert_eq!(usage(&mut desk), serde_json::json!(9_007_199_254_740_991_u64));
+    assert_eq!(
+        usage(&mut desk),
+        serde_json::json!(9_007_199_254_740_991_u64)
+    );
     desk.count(&[Event::of("acme", "bytes", 1)]);
     assert_eq!(usage(&mut desk), serde_json::json!("9007199254740992"));
     desk.count(&[

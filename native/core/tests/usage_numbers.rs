@@ -2,10 +2,9 @@
 
 use fairlead_core::msgpack::{write_array_len, write_uint};
 use fairlead_core::usage::calendar::{
-    DAY_MS, Period, PeriodKind, civil_of_day, day_of_civil, day_of_ms, day_of_text, day_text,
-    is_leap,
+    DAY_MS, Period, PeriodKind, civil_of_day, day_of_civil, day_of_ms, day_text, is_leap,
 };
-use fairlead_core::usage::price::{PriceBy, PriceList, PriceStep, nano_of_text, nano_text};
+use fairlead_core::usage::price::{PriceBy, PriceList, PriceStep, nano_text};
 use fairlead_core::usage::reserve::{Slots, Taken, slots};
 
 const KINDS: [PeriodKind; 4] = [
@@ -73,23 +72,8 @@ fn periods_say_their_names() {
     assert_eq!(day_of_ms(1_790_000_000_000), day_of_civil(2026, 9, 21));
     assert_eq!(day_text(0), "1970-01-01");
     for day in (0..80_000).step_by(7) {
-        assert_eq!(day_of_text(&day_text(day)), Some(day));
-    }
-    for bad in [
-        "2026-02-29",
-        "2026-13-01",
-        "2026-00-10",
-        "2026-01-00",
-        "1969-12-31",
-        "2026-1-01",
-        "2026-01-1",
-        "2026/01/01",
-        "2026-01-01T",
-        "",
-        "2026-01-0a",
-        "２026-01-1",
-    ] {
-        assert_eq!(day_of_text(bad), None, "{bad}");
+        let (year, month, of_month) = civil_of_day(day);
+        assert_eq!(day_text(day), format!("{year}-{month:02}-{of_month:02}"));
     }
 }
 
@@ -110,12 +94,6 @@ fn a_price_holds_from_its_time_on() {
     assert_eq!(empty.amount(5, 1, 1), 0);
     assert!(PriceList::new(PriceBy::Count, vec![step(5, 1), step(5, 2)]).is_none());
     assert!(PriceList::new(PriceBy::Count, (0..1001).map(|at| step(at, 1)).collect()).is_none());
-    let edge = PriceList::new(
-        PriceBy::Count,
-        vec![step(DAY_MS, 1), step(2 * DAY_MS + 1, 2)],
-    );
-    let same = [0, 1, 2, 3].map(|day| edge.as_ref().unwrap().is_same_all_day(day));
-    assert_eq!(same, [true, true, false, true]);
 }
 
 #[test]
@@ -151,30 +129,6 @@ fn nano_units_are_exact_as_text() {
         (i128::MIN, "-170141183460469231731687303715.884105728"),
     ] {
         assert_eq!(nano_text(nano), text);
-        assert_eq!(nano_of_text(text), Some(nano));
-    }
-    let read = ["7", "+7.5", "-0.25", "007.000000001"].map(nano_of_text);
-    let expected = [7_000_000_000, 7_500_000_000, -250_000_000, 7_000_000_001].map(Some);
-    assert_eq!(read, expected);
-    for bad in [
-        "",
-        ".",
-        "-",
-        "+",
-        "1.",
-        ".5",
-        "1.0000000001",
-        "1e3",
-        "1,5",
-        " 1",
-        "1 ",
-        "--1",
-        "1.2.3",
-        "170141183460469231731687303715.884105728",
-        "0x10",
-        "٣",
-    ] {
-        assert_eq!(nano_of_text(bad), None, "{bad}");
     }
 }
 

@@ -153,23 +153,3 @@ pub fn day_text(day: u32) -> String {
     }
     .to_string()
 }
-
-/// The day that `YYYY-MM-DD` names; none if there is no such date from 1970 to 9999.
-pub fn day_of_text(text: &str) -> Option<u32> {
-    let bytes = text.as_bytes();
-    let number = |range: std::ops::Range<usize>| {
-        bytes.get(range)?.iter().try_fold(0_u32, |value, byte| {
-            byte.is_ascii_digit()
-                .then(|| value * 10 + u32::from(byte - b'0'))
-        })
-    };
-    if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
-        return None;
-    }
-    let date = (number(0..4)?, number(5..7)?, number(8..10)?);
-    if date.0 < 1970 || !(1..=12).contains(&date.1) || date.2 == 0 {
-        return None;
-    }
-    let day = day_of_civil(date.0, date.1, date.2);
-    (civil_of_day(day) == date).then_some(day)
-}

@@ -96,6 +96,9 @@ impl Usage {
         self.caps_unset.remove(name);
         if let Some(names) = self.caps_of.get_mut(&gone.account) {
             names.retain(|other| **other != *name);
+            if names.is_empty() {
+                self.caps_of.remove(&gone.account);
+            }
         }
         if gone.slot != kept {
             slots().clear(gone.slot);

@@ -38,6 +38,10 @@ impl Usage {
             self.event_keys.len(),
             "event keys of accounts"
         );
+        assert!(
+            self.caps_of.values().all(|names| !names.is_empty()),
+            "accounts without a cap"
+        );
         assert!(self.fresh.is_empty(), "a step folds what it counted");
         assert_ne!(self.accounts.len() as u32, NONE);
     }

@@ -1,12 +1,10 @@
 //! Prices of usage, exact: whole nano-units (1e-9) of the one currency, and lists of them by time.
 
-use super::calendar::DAY_MS;
 use crate::limits::PRICE_STEPS;
 use crate::msgpack::Reader;
 
 /// Nano-units of one unit of currency.
 pub const NANO: i128 = 1_000_000_000;
-const NANO_DIGITS: usize = 9;
 
 /// What a price is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,13 +91,6 @@ impl PriceList {
         };
         of.saturating_mul(self.nano_at(at_ms).into())
     }
-
-    /// Whether one price holds for the whole UTC day.
-    pub fn is_same_all_day(&self, day: u32) -> bool {
-        let start = u64::from(day) * DAY_MS;
-        let changes = |step: &PriceStep| start < step.from_ms && step.from_ms < start + DAY_MS;
-        !self.steps.iter().any(changes)
-    }
 }
 
 /// Nano-units as decimal text with nine digits: `-1.234500000`.
@@ -110,36 +101,4 @@ pub fn nano_text(nano: i128) -> String {
     );
     let sign = if nano < 0 { "-" } else { "" };
     format!("{sign}{whole}.{part:09}")
-}
-
-/// The nano-units that decimal text says exactly: an optional sign, digits, at most nine of them
-/// behind one point. None for anything else, and for what does not fit.
-pub fn nano_of_text(text: &str) -> Option<i128> {
-    let (negative, digits) = match text.as_bytes() {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] | rest => (false, rest),
-    };
-    let point = digits.iter().position(|byte| *byte == b'.');
-    let (whole, part) = match point {
-        Some(at) => (&digits[..at], &digits[at + 1..]),
-        None => (digits, &[][..]),
-    };
-    if whole.is_empty() || part.len() > NANO_DIGITS || (point.is_some() && part.is_empty()) {
-        return None;
-    }
-    let zeros = std::iter::repeat_n(&b'0', NANO_DIGITS - part.len());
-    // Downwards, so that the lowest number can be read, too.
-    let below_zero = whole
-        .iter()
-        .chain(part)
-        .chain(zeros)
-        .try_fold(0_i128, |value, byte| {
-            let digit = byte.is_ascii_digit().then(|| i128::from(byte - b'0'))?;
-            value.checked_mul(10)?.checked_sub(digit)
-        })?;
-    if negative {
-        Some(below_zero)
-    } else {
-        below_zero.checked_neg()
-    }
 }

@@ -118,9 +118,8 @@ impl Reading {
 }
 
 impl Usage {
-    /// Wants what of a reading fits the budget; whether there is a want.
-    pub(super) fn want_reading(&mut self, reading: &mut Reading, budget: &mut Budget) -> bool {
-        let before = self.wants.count();
+    /// Wants what of a reading fits the budget.
+    pub(super) fn want_reading(&mut self, reading: &mut Reading, budget: &mut Budget) {
         reading.wanted = reading.read;
         while reading.wanted < reading.sources.len() && !budget.is_spent() {
             let account = reading.sources[reading.wanted];
@@ -147,7 +146,6 @@ impl Usage {
                 budget.spend(days.min(DAYS_OF_UNBOUNDED));
             }
         }
-        self.wants.count() > before
     }
 
     pub(super) fn give_reading(

@@ -175,7 +175,7 @@ impl Usage {
         let mut out = String::new();
         let _ = write!(
             out,
-            r#"{{"dirtyCells":{},"counters":{},"accounts":{},"triggers":{},"watched":{},"firingsUntold":{},"eventKeys":{},"logBytes":{},"logRecords":{},"checkpoints":{},"cellsWritten":{},"checkpointing":{},"counted":{},"repeated":{},"refused":{},"corrections":{},"tagsDropped":{},"fired":{},"readsWaiting":{},"caps":{},"capsLoading":{}}}"#,
+            r#"{{"dirtyCells":{},"counters":{},"accounts":{},"triggers":{},"watched":{},"firingsUntold":{},"eventKeys":{},"logBytes":{},"logRecords":{},"checkpoints":{},"cellsWritten":{},"checkpointing":{},"counted":{},"repeated":{},"refused":{},"corrections":{},"tagsDropped":{},"lists":{},"listsRepeated":{},"folded":{},"recordsRead":{},"fired":{},"readsWaiting":{},"caps":{},"capsLoading":{}}}"#,
             counters.dirty_cells,
             counters.counters,
             counters.accounts,
@@ -193,6 +193,10 @@ impl Usage {
             counters.refused,
             counters.corrections,
             counters.tags_dropped,
+            counters.lists,
+            counters.lists_repeated,
+            counters.folded,
+            counters.records_read,
             counters.fired,
             counters.reads_waiting,
             self.caps.len(),
