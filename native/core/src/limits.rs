@@ -87,6 +87,9 @@ pub const PERMIT_LEASE_MS_MAX: u64 = 3_600_000;
 pub const GATE_WAIT_MS_MAX: u64 = 3_600_000;
 /// Longest pace of delayed asks; a lower rate is taken as this one.
 pub const GATE_PACE_US_MAX: u64 = 24 * 3_600_000_000;
+/// Turns that the head of a key loses at its resource's cap for want of room at its tenant's; past it, it
+/// keeps the tenant's seats from its next turn there on.
+pub const GATE_TURNS_LOST: u8 = 3;
 /// Waiters of all keys; past it, whoever would wait is refused as `waitersFull`.
 pub const GATE_WAITERS: usize = 1_000_000;
 /// A free slot of a permit is used again after this many others, so that generations last.

@@ -21,6 +21,8 @@ mod random;
 mod records;
 #[path = "gate/simulation.rs"]
 mod simulation;
+#[path = "gate/two_caps.rs"]
+mod two_caps;
 #[allow(dead_code)]
 #[path = "gate/wire.rs"]
 mod wire;

@@ -10,7 +10,8 @@
 //!   fits that the first does not, but for keys with an unfilled floor, which are tried after it.
 //!
 //! A key chosen by its tenant's cap moves on to the resource's line if somebody waits there; one chosen
-//! by the resource's cap is not sent back to a line of the tenant that has room.
+//! by the resource's cap is not sent back to a line of the tenant that has room. One that was sent back too
+//! often keeps the tenant's seats the next time (`kept`).
 
 use super::chain::Take;
 use super::decisions::{Decision, What};
@@ -58,6 +59,7 @@ impl Gate {
             }
         }
         self.serve_floored(resource);
+        self.serve_let_go();
     }
 
     pub(super) fn serve_tenant(&mut self, tenant: u32) {
@@ -74,8 +76,7 @@ impl Gate {
         while let Some(&key) = self.resources[resource as usize].floored.get(at) {
             let head = self.keys[key as usize].first;
             let seats = u32::from(self.waiters.get(head).seats);
-            let cells = self.keys[key as usize].cells;
-            if self.fills_floor(key, seats) && self.table.take(&cells, seats) == Take::Taken {
+            if self.fills_floor(key, seats) && self.take_for_head(key, seats) == Take::Taken {
                 self.step_out(key);
                 self.admit(key);
                 self.place(key);
@@ -97,12 +98,12 @@ impl Gate {
             if let Some(at) = chain.find(|at| self.is_full(key, *at, seats)) {
                 return self.refused(key, side, at, seats);
             }
+            self.keep_if_lost(key, seats);
             self.leave_line(key);
             self.block(key, RESOURCE);
             return true;
         }
-        let cells = self.keys[key as usize].cells;
-        match self.table.take(&cells, seats) {
+        match self.take_for_head(key, seats) {
             Take::Taken => {
                 let tag = self.keys[key as usize].tags[side];
                 self.line_mut(key, side).picked(tag);
@@ -129,6 +130,11 @@ impl Gate {
             return true;
         }
         if at != side {
+            match (side, at) {
+                (RESOURCE, TENANT) => self.lost_turn(key),
+                (TENANT, RESOURCE) => self.keep_if_lost(key, seats),
+                _ => {}
+            }
             self.leave_line(key);
             self.block(key, at);
             return true;
@@ -162,15 +168,14 @@ impl Gate {
                 self.tell_refused(&waiter, Code::ConcurrencyLimit);
                 continue;
             }
-            let cells = self.keys[key as usize].cells;
             let at = if self.is_over_limit(key, seats) {
                 KEY
-            } else if !self.line(key, TENANT).is_empty() {
+            } else if !self.keeps(key) && !self.line(key, TENANT).is_empty() {
                 TENANT
             } else if self.has_to_line_up(key, seats) {
                 RESOURCE
             } else {
-                match self.table.take(&cells, seats) {
+                match self.take_for_head(key, seats) {
                     Take::Taken => {
                         self.admit(key);
                         continue;
@@ -178,6 +183,9 @@ impl Gate {
                     Take::Refused { at } => at,
                 }
             };
+            if at == KEY {
+                self.let_go(key);
+            }
             return self.block(key, at);
         }
     }

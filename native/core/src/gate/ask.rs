@@ -314,6 +314,8 @@ impl Gate {
             since_us: now_us,
             until_us,
             due_us,
+            lost: 0,
+            keeps: false,
             prev,
             next: NONE,
             connection_prev: NONE,

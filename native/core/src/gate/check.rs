@@ -61,7 +61,7 @@ impl Gate {
         }
     }
 
-    /// The table holds exactly the seats of the permits.
+    /// The table holds exactly the seats of the permits, and those that are kept.
     fn check_counts(&self) {
         let mut used: HashMap<_, u32> = HashMap::new();
         let mut permits = vec![0; self.keys.len()];
@@ -75,6 +75,15 @@ impl Gate {
                 *used.entry(cell).or_default() += u32::from(permit.seats);
             }
         }
+        for waiter in self.all_waiters() {
+            let waiter = self.waiters.get(waiter);
+            if waiter.keeps {
+                let key = &self.keys[waiter.key as usize];
+                assert_eq!(key.blocked, Blocked::Resource, "only there seats are kept");
+                *used.entry(key.cells[TENANT]).or_default() += u32::from(waiter.seats);
+            }
+        }
+        assert!(self.let_go.is_empty(), "what was let go is given to others");
         let mut seats = 0;
         for (at, key) in self.keys.iter().enumerate() {
             if key.is_free() {

@@ -29,6 +29,7 @@ mod estimate;
 mod explain;
 mod frames;
 mod journal;
+mod kept;
 mod key;
 mod keys;
 mod lease;
@@ -186,6 +187,8 @@ pub struct Gate {
     /// A time was set since the last step told how long nothing is to be done.
     wakes: bool,
 
+    /// Tenants of whose caps somebody gave kept seats back, until others were tried.
+    let_go: Vec<u32>,
     // Scratch.
     due: Vec<u32>,
     items: Vec<AcquireItem>,
@@ -230,6 +233,7 @@ impl Gate {
             flush: false,
             wakes: false,
             due: Vec::new(),
+            let_go: Vec::new(),
             items: Vec::new(),
             released: Vec::new(),
             permit_ids: Vec::new(),
@@ -253,6 +257,11 @@ impl Drop for Gate {
             if permit.key != NONE {
                 let cells = self.keys[permit.key as usize].cells;
                 self.table.give(&cells, u32::from(permit.seats));
+            }
+        }
+        for key in 0..self.keys.len() as u32 {
+            if !self.keys[key as usize].is_free() {
+                self.let_go(key);
             }
         }
         for key in self.keys.iter().filter(|key| !key.is_free()) {

@@ -16,6 +16,10 @@ pub(super) struct Waiter {
     pub until_us: u64,
     /// By its pace: not before.
     pub due_us: u64,
+    /// Turns at its resource that it lost for want of room at its tenant.
+    pub lost: u8,
+    /// Seats of its tenant's cap are taken for it already.
+    pub keeps: bool,
     /// Neighbours in its key, the one that came before first.
     pub prev: u32,
     pub next: u32,

@@ -114,6 +114,9 @@ impl Gate {
     /// Takes a waiter out of its key and its connection.
     pub(super) fn unlink_waiter(&mut self, waiter: u32) {
         let at = *self.waiters.get(waiter);
+        if at.keeps {
+            self.let_go(at.key);
+        }
         let entry = &mut self.keys[at.key as usize];
         entry.waiting -= 1;
         entry.waiting_seats -= u64::from(at.seats);

@@ -514,3 +514,32 @@ fn weights_count_within_one_step() {
         .collect();
     assert_eq!(order.matches('a').count(), 8, "{order}");
 }
+
+#[test]
+fn a_debt_weighs_as_the_new_weight_does() {
+    let turns_until_a = |weight: u64| {
+        let mut bench = calls(1);
+        let mut held = bench.granted(PLATFORM, Ask::of("calls", "x"));
+        let mut of = BTreeMap::new();
+        for _ in 0..500 {
+            for tenant in ["a", "b"] {
+                of.insert(bench.waiting(PLATFORM, Ask::of("calls", tenant)), tenant);
+            }
+        }
+        let first = turns(&mut bench, &of, &mut held, &[10_000; 20]);
+        let last = first.chars().last().unwrap();
+        if last == 'b' {
+            turns(&mut bench, &of, &mut held, &[10_000]);
+        }
+        // `a` holds it, for a second: a debt of a hundred turns of the other.
+        let order = turns(&mut bench, &of, &mut held, &[1_000_000]);
+        assert_eq!(order, "b");
+        bench.configure(wire::tenant("a", None, weight));
+        let order = turns(&mut bench, &of, &mut held, &[10_000; 420]);
+        order.find('a').expect("its turn comes")
+    };
+    let turns = [25, 100, 400].map(turns_until_a);
+    for (turns, around) in turns.iter().zip([400, 100, 25]) {
+        assert!(turns.abs_diff(around) <= around / 5, "{turns} of {around}");
+    }
+}
