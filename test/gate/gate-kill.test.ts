@@ -6,7 +6,9 @@ t.setTimeout(140_000);
 const SEED = 20_261_122;
 
 t.test('nobody gets a seat that is held', async (t) => {
-  const { faults, ...figures } = await killRun({ kills: 1, durability: 'strict', seed: SEED });
+  const { faults, ...figures } = await killRun({
+    ...{ kills: 1, durability: 'strict', seed: SEED, leaseMs: 10_000, claimedMin: 1 },
+  });
   t.comment(JSON.stringify(figures));
   t.strictSame(faults, []);
   t.equal(figures.permitsLeft, 0);

@@ -27,7 +27,8 @@ const totals: Totals = {
   ...{ granted: 0, refused: 0, aborted: 0, failed: 0, forgotten: 0 },
   ...{ leaseOver: 0, permitGone: 0, lost: 0, drops: 0, freezes: 0, askMsMax: 0 },
 };
-const CONNECT_ANSWER_MS = 60_000;
+/** Longer than a connection may be cut, its daemon restart and its next attempt wait. */
+const CONNECT_ANSWER_MS = 180_000;
 const WAIT_MS_MAX = 400;
 const ABORT_MS_MAX = 20;
 const SEATS_MAX = 3;

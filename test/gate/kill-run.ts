@@ -17,8 +17,10 @@ export interface KillOptions {
   readonly kills: number;
   readonly durability: 'strict' | 'relaxed';
   readonly seed: number;
-  /** Default 10 s. All times follow it. */
+  /** Default 20 s: longer than a restart of a busy host takes. All times follow it. */
   readonly leaseMs?: number;
+  /** Permits that have to be claimed after each kill; default 1000. */
+  readonly claimedMin?: number;
   readonly plan?: Partial<Plan>;
   readonly build?: string | undefined;
 }
@@ -29,6 +31,8 @@ export interface KillResult extends Totals, Omit<Watched, 'faults' | 'left'> {
   /** Permits out at each kill, the fewest of all. */
   readonly heldAtKillMin: number;
   readonly claimed: number;
+  /** Permits claimed after each kill, the fewest of all. */
+  readonly claimedMin: number;
   readonly expired: number;
   /** From a kill to the first permit that the next start gave, the shortest of all. */
   readonly closedMsMin: number;
@@ -40,24 +44,28 @@ export interface KillResult extends Totals, Omit<Watched, 'faults' | 'left'> {
   readonly faults: readonly string[];
 }
 
-const LEASE_MS = 10_000;
-const LIMIT = 130;
-const HELD_MIN = 1000;
+const LEASE_MS = 20_000;
+const LIMIT = 200;
+const HELD_MIN = 2000;
 /** A kill is of use when so many are out; less may be left when it comes. */
-const HELD_WANTED = 1200;
+const HELD_WANTED = 3000;
 const HELD_TIMEOUT_MS = 60_000;
+const CLAIMED_MIN = 1000;
 /** Beyond a lease: leases of those that were cut are over. */
 const AFTER_MS = 1500;
-const CUT_SHARE = 0.4;
+const CUT_SHARE = 0.3;
+/** Long holds, in leases: most of them are still there when their client comes back. */
+const LONG_LEASES = 2;
 const EMPTY_TIMEOUT_MS = 10_000;
+/** Beyond the longest hold. */
 const DONE_TIMEOUT_MS = 60_000;
 
 /** Times of holders, in leases. */
 function planOf(leaseMs: number): Plan {
   return {
-    ...{ clients: 16, lanes: 100, operations: 0, keys: KEYS, leaseMs },
-    ...{ holdMsMax: 0.3 * leaseMs, longShare: 0.15, longMs: 1.4 * leaseMs, abortShare: 0.01 },
-    ...{ forgetShare: 0, faultEveryMs: 0, pauseMsMax: 0.15 * leaseMs },
+    ...{ clients: 16, lanes: 120, operations: 0, keys: KEYS, leaseMs },
+    ...{ holdMsMax: 0.3 * leaseMs, longShare: 0.4, longMs: LONG_LEASES * leaseMs },
+    ...{ abortShare: 0.01, forgetShare: 0, faultEveryMs: 0, pauseMsMax: 0.15 * leaseMs },
     ...{ goOn: false, releaseFirst: false },
   };
 }
@@ -86,7 +94,8 @@ class KillRun {
   readonly #readyNs: number[] = [];
   readonly #heldAtKill: number[] = [];
   readonly #startsMs: number[] = [];
-  #claimed = 0;
+  /** By each daemon, the first one too. */
+  readonly #claimed: number[] = [];
   #expired = 0;
 
   constructor(options: KillOptions, gate: GateDaemon, holders: Holders) {
@@ -108,7 +117,7 @@ class KillRun {
       await this.#kill();
     }
     this.#holders.tell({ do: 'stop' });
-    const totals = await this.#holders.done(DONE_TIMEOUT_MS);
+    const totals = await this.#holders.done(LONG_LEASES * this.#leaseMs + DONE_TIMEOUT_MS);
     const left = await this.#gate.untilEmpty(this.#leaseMs + EMPTY_TIMEOUT_MS);
     await this.#count();
     return this.#figures(totals, left.permits + left.seats + left.waiting, startMs);
@@ -153,7 +162,7 @@ class KillRun {
   /** The daemon's counters begin anew with each start. */
   async #count(): Promise<void> {
     const { claimed, expired } = await this.#gate.totals();
-    this.#claimed += claimed;
+    this.#claimed.push(claimed);
     this.#expired += expired;
   }
 
@@ -169,12 +178,14 @@ class KillRun {
     const closedMs = firstNs.map((timeNs, at) => (timeNs - (this.#killedNs[at] ?? 0)) / 1e6);
     const closedMsMin = Math.round(Math.min(...closedMs));
     const heldAtKillMin = Math.min(...this.#heldAtKill);
+    const claimed = this.#claimed.reduce((sum, each) => sum + each, 0);
+    const claimedMin = Math.min(...this.#claimed.slice(1));
     // A renewal that was on its way at the kill: the longest lease may have begun half of it before.
     const isClosed = durability === 'strict' || closedMsMin >= this.#leaseMs / 2;
     const isKept = durability === 'relaxed' || totals.lost === 0;
     return {
       ...{ durability, kills, heldAtKillMin, ...totals, ...seen },
-      ...{ claimed: this.#claimed, expired: this.#expired, closedMsMin },
+      ...{ claimed, claimedMin, expired: this.#expired, closedMsMin },
       restartMsMax: Math.round(Math.max(...this.#startsMs)),
       ...{ permitsLeft, seatsLeftOutside },
       seconds: Number(((performance.now() - startMs) / 1000).toFixed(1)),
@@ -184,7 +195,7 @@ class KillRun {
         permitsLeft === 0 &&
         seatsLeftOutside === 0 &&
         heldAtKillMin >= HELD_MIN &&
-        this.#claimed > 0 &&
+        claimedMin >= (this.#options.claimedMin ?? CLAIMED_MIN) &&
         isClosed &&
         isKept,
       faults,

@@ -7,14 +7,20 @@ import type { MassPlan } from './mass/mass-plan.ts';
 import type { Plan } from './traffic.ts';
 
 export interface Mutation {
+  /** What one of the faults says when a run turned red for what was taken away, and not by chance. */
+  readonly because?: RegExp;
   /** Each of them turns red. */
   readonly runs: readonly ('mix' | 'mass' | 'strict' | 'relaxed' | 'proxy')[];
   readonly plan?: Partial<Plan>;
+  /** Of `strict` and `relaxed`, instead of their own. */
+  readonly leaseMs?: number;
   readonly massPlan?: Partial<MassPlan>;
   readonly hiddenLimits?: boolean;
   readonly mixedShare?: number;
   readonly changes?: readonly Change[];
 }
+
+const OVER = /seats of at most/;
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   /** Holders that were cut off do not stop when their lease ends. */
@@ -31,10 +37,11 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   /** Every limit is ten seats higher than the observer knows. */
   'told-limits': { runs: ['mix', 'mass'], hiddenLimits: true },
   /** Some answers of the upstream belong to another request. */
-  'own-bodies': { runs: ['proxy'], mixedShare: 0.01 },
+  'own-bodies': { runs: ['proxy'], mixedShare: 0.01, because: /is not its own/ },
   /** Some requests that are over stay counted. */
   'count-down': {
     runs: ['proxy'],
+    because: /^left at the gate/,
     changes: [
       { file: 'gate/callers.js', from: 'if (isIn)', to: 'if (isIn && Math.random() > 0.0005)' },
     ],
@@ -42,6 +49,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   /** Something of each request is kept. */
   'flat-memory': {
     runs: ['proxy'],
+    because: /^memory grew/,
     changes: [
       {
         file: 'gate/callers.js',
@@ -50,9 +58,11 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
       },
     ],
   },
-  /** A start forgets what was out before. */
+  /** A start forgets what was out before. Leases outlast the slowest start, so that holders see it. */
   recovery: {
     runs: ['strict'],
+    because: OVER,
+    leaseMs: 60_000,
     changes: [
       {
         file: 'gate/gate-service.js',

@@ -74,8 +74,6 @@ const IDLE_TIMEOUT_MS = 15_000;
 /** What asks is counted itself, at the REST interface. */
 const OWN_PERMITS = 1;
 const TOOL_TENANT = 'tool';
-/** A host on which thousands connect at once may need seconds for a connection. */
-const CONNECT = 'proxyListener.connectTimeoutMs=60000';
 
 export async function proxyRun(options: ProxyOptions): Promise<ProxyResult> {
   const upstream = child<UpstreamQuestions>('upstream.ts');
@@ -87,7 +85,7 @@ export async function proxyRun(options: ProxyOptions): Promise<ProxyResult> {
     return `{path="${path}",resource="${RESOURCE}",${by},timeoutMs=${ms},idleMs=${ms}}`;
   };
   const routes = [route(PATHS.stuck, STUCK_MS), route('/', PATIENT_MS)];
-  const settings = [`proxy=[${routes.join(',')}]`, `proxyListener.port=${port}`, CONNECT];
+  const settings = [`proxy=[${routes.join(',')}]`, `proxyListener.port=${port}`];
   const gate = new GateDaemon([...settings, 'proxyListener.trust=["127.0.0.1"]'], options.build);
   try {
     await gate.start();
@@ -220,7 +218,10 @@ class ProxyRun {
     const warm = Math.min(WARM_UP_CYCLES, atRestMiB.length) - 1;
     const memoryGrownMiB = (atRestMiB.at(-1) ?? 0) - (atRestMiB[warm] ?? 0);
     const all = [...this.#faults, ...faults];
-    if (Object.values(left).some((count) => count !== 0)) all.push('something is left');
+    const { openUpstreamLeft, ...atGate } = left;
+    if (openUpstreamLeft > 0) all.push(`left at the upstream: ${openUpstreamLeft} requests`);
+    const isLeft = Object.values(atGate).some((count) => count !== 0);
+    if (isLeft) all.push(`left at the gate: ${JSON.stringify(atGate)}`);
     if (memoryGrownMiB > GROWN_MIB_MAX) all.push(`memory grew by ${memoryGrownMiB} MiB`);
     if (exitCode !== 0) all.push(`the daemon ended with ${exitCode}`);
     const { whole, impeded, failed, broken, passedOn, left: gone } = this.#outcomes;

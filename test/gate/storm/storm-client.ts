@@ -53,6 +53,9 @@ export class StormClient {
   readonly #of: StormParts;
   #socket: Socket | undefined;
   #rest: Buffer[] = [];
+  /** When this request was begun, and when a byte of its answer came last. */
+  #sentMs = 0;
+  #heardMs = 0;
   #heard: () => void = () => {};
   #isClosed = false;
 
@@ -67,6 +70,7 @@ export class StormClient {
     const sent = { id, act, bytes };
     const socket = await this.#connected();
     const raw = this.#raw(sent, sentBytes);
+    this.#sentMs = performance.now();
     if (random() < LEAVE_SHARE) {
       outcomes.left += 1;
       await this.#leave(socket, raw);
@@ -81,6 +85,13 @@ export class StormClient {
     this.#judge(sent, answer);
   }
 
+  #times(): string {
+    const nowMs = performance.now();
+    const heard =
+      this.#heardMs > this.#sentMs ? `${Math.round(nowMs - this.#heardMs)} ms` : 'never';
+    return `${Math.round(nowMs - this.#sentMs)} ms after it was sent; heard: ${heard}`;
+  }
+
   close(): void {
     this.#socket?.destroy();
     this.#socket = undefined;
@@ -90,7 +101,7 @@ export class StormClient {
     const { outcomes, fault } = this.#of;
     if (answer === undefined) {
       outcomes.broken += 1;
-      if (WHOLE.has(act) || FAILS.has(act)) fault(`${id} (${act}) was cut off`);
+      if (WHOLE.has(act) || FAILS.has(act)) fault(`${id} (${act}) was cut off ${this.#times()}`);
       return;
     }
     const { status, body } = answer;
@@ -163,6 +174,7 @@ export class StormClient {
     socket.on('data', (chunk) => {
       if (socket !== this.#socket) return;
       this.#rest.push(chunk);
+      this.#heardMs = performance.now();
       this.#heard();
     });
     socket.on('error', () => {});
