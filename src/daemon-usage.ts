@@ -28,6 +28,8 @@ import { Firings } from './usage/firings.ts';
 import type { HeldField, HeldValue } from './usage/hold-record.ts';
 import { HoldingTriggers } from './usage/holding-triggers.ts';
 import { type HeldTrigger, Holds } from './usage/holds.ts';
+import { Ledger } from './usage/ledger.ts';
+import { ledgerRoute } from './usage/ledger-route.ts';
 import type { Usage } from './usage/ports.ts';
 import { recordRoute } from './usage/record-routes.ts';
 import { triggerRoutes } from './usage/trigger-routes.ts';
@@ -83,9 +85,11 @@ export async function joinUsage(parts: UsageParts): Promise<JoinedUsage> {
     logger,
     onFatal,
   });
+  const ledger = new Ledger({ environment });
   const firings = new Firings({
     outbox,
     holds,
+    ledger,
     formsOf: (tenant) => {
       return { account: entities.accountOf(tenant)?.name, categoryOf: theirCategory };
     },
@@ -102,7 +106,8 @@ export async function joinUsage(parts: UsageParts): Promise<JoinedUsage> {
   });
   await service.capsLoaded();
   const usage: Usage = new HoldingTriggers(service, holds);
-  const routes = [eventRoute(usage), recordRoute(usage), ...triggerRoutes(usage)];
+  const resources = [eventRoute(usage), recordRoute(usage), ledgerRoute(ledger)];
+  const routes = [...resources, ...triggerRoutes(usage)];
   return {
     service,
     ofAccounts: accountUsage(usage, config.usage.currency),
@@ -110,7 +115,8 @@ export async function joinUsage(parts: UsageParts): Promise<JoinedUsage> {
     metrics: async () => {
       const stats = await service.stats();
       const flush = service.port.flushes.snapshot();
-      return usageMetrics({ stats, firings: firings.numbers, holds: holds.size, flush });
+      const told = { firings: firings.numbers, holds: holds.size, ledgerLines: ledger.size };
+      return usageMetrics({ stats, ...told, flush });
     },
     loadCap: async (row) => {
       const told = changeOf(entities, row);

@@ -79,6 +79,13 @@ export const USAGE_LIMITS = {
   usageMapBytes: 16 * 1024 * MIB,
   /** Tenants above a tenant, itself included. Past it: invalidValue. */
   tenantDepth: 4,
+  /** Lines of the ledger of one tenant and of all. Past either: the oldest goes with each new one. */
+  ledgerLinesPerTenant: 10_000,
+  ledgerLines: 1_000_000,
+  /** Lines that one page looks through. Past it: a short page with a cursor. */
+  ledgerLinesLookedAt: 20_000,
+  /** The number of an action that adds a line. Past it: invalidValue. */
+  ledgerAmountMax: 1e15,
   /** Firings that are put into the outbox in one transaction. The others go with the next. */
   firingsPerPut: 256,
 } as const;

@@ -89,7 +89,7 @@ function show(answer: JsonObject, options: RemoteOptions): void {
   else printLine(formatFields(answer));
 }
 
-/** `pause`, `refuse`, `event`, `capRate=5`, `capConcurrency=10`. */
+/** `pause`, `refuse`, `event`, `ledger`, `ledger=9.95`, `capRate=5`, `capConcurrency=10`. */
 function actionOf(text: string): object {
   const [kind, number] = text.split('=');
   return number === undefined ? { kind } : { kind, number: Number(number) };

@@ -38,6 +38,13 @@ export function addUsageCommands(program: Command): void {
     )
     .action(async (options) => (await load()).showRecords(options));
 
+  paged(remote(group.command('ledger')))
+    .description('show the lines that triggers added, by tenant and time')
+    .option('--tenant <name>', 'of this tenant only')
+    .option('--from <day>', 'first day of UTC, such as 2026-11-01')
+    .option('--to <day>', 'last day')
+    .action(async (options) => (await load()).showLedger(options));
+
   remote(group.command('send'))
     .description('count one event')
     .argument('<category>', 'a name of a-z 0-9 . _ -')
@@ -89,7 +96,10 @@ function addTriggerCommands(program: Command): void {
     .addOption(new Option('--recurring <period>', 'once each').choices(RECURRING))
     .option('--callback <url>', 'told; up to five', collect)
     .addOption(new Option('--form <form>', 'of the callbacks').choices(['standard', 'form']))
-    .option('--action <action>', 'pause, refuse, event, capRate=N or capConcurrency=N')
+    .option(
+      '--action <action>',
+      'pause, refuse, event, ledger, ledger=N, capRate=N or capConcurrency=N',
+    )
     .option('--name <text>', 'for people')
     .option('--json-body <json>', 'fields as a JSON object; - reads it from standard input')
     .addHelpText(

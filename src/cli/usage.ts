@@ -1,7 +1,7 @@
 // What was counted: records, events by hand, how usage is.
 import { ApiClient, type JsonObject, type RemoteOptions } from './api-client.ts';
 import { CliError, EXIT } from './cli-error.ts';
-import { formatFields, printJson, printLine, printNote, tableOf } from './output.ts';
+import { formatFields, formatTable, printJson, printLine, printNote, tableOf } from './output.ts';
 
 export interface RecordsOptions extends RemoteOptions {
   readonly limit?: string;
@@ -15,6 +15,14 @@ export interface RecordsOptions extends RemoteOptions {
   readonly tags?: boolean;
   readonly subAccounts?: boolean;
   readonly csv?: boolean;
+}
+
+export interface LedgerOptions extends RemoteOptions {
+  readonly limit?: string;
+  readonly cursor?: string;
+  readonly tenant?: string;
+  readonly from?: string;
+  readonly to?: string;
 }
 
 export interface SendOptions extends RemoteOptions {
@@ -45,6 +53,28 @@ export async function showRecords(options: RecordsOptions): Promise<void> {
   } else {
     printLine(items.length === 0 ? 'Nothing was counted.' : tableOf(items));
   }
+  if (typeof answer.cursor === 'string') printNote(`more: --cursor ${answer.cursor}`);
+}
+
+const LEDGER_COLUMNS = [
+  ...['tenant', 'time', 'trigger', 'category', 'by'],
+  ...['value', 'currentValue', 'amount', 'period'],
+];
+
+export async function showLedger(options: LedgerOptions): Promise<void> {
+  const { limit, cursor, tenant, from, to } = options;
+  const query = { limit, cursor, tenant, from, to };
+  const answer = await new ApiClient(options).request({ path: ['v1', 'usage', 'ledger'], query });
+  if (options.json) {
+    printJson(answer);
+    return;
+  }
+  const items = answer.items as readonly JsonObject[];
+  const rows = items.map((line) => {
+    const row = { ...line, time: new Date(Number(line.atMs)).toISOString() } as JsonObject;
+    return LEDGER_COLUMNS.map((column) => row[column]);
+  });
+  printLine(items.length === 0 ? 'There is no line.' : formatTable(LEDGER_COLUMNS, rows));
   if (typeof answer.cursor === 'string') printNote(`more: --cursor ${answer.cursor}`);
 }
 

@@ -8,6 +8,7 @@
  *   5 receipts by id           6 receipts by time         7 late statuses
  *   8 keys of inbound messages [8, hash]                  9 the same by time [9, ms 64 bits, hash]
  *   10 holds of triggers on tenants: [10, sid]
+ *   11 lines of the ledger: [11, 0, tenant, 0, ms, which] and by time [11, 1, ms, which]
  *
  * Writes of several tables that are queued in one turn of the event loop are one transaction.
  */
@@ -24,6 +25,7 @@ export const OUTBOUND_TABLE = {
   inboundKeys: 8,
   inboundTimes: 9,
   usageHolds: 10,
+  usageLedger: 11,
 } as const;
 
 const NUMBER_BYTES = 6;

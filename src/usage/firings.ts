@@ -2,7 +2,7 @@
  * Firings of triggers: to the outbox, to the tenant's connections, and what they do to the tenant.
  *
  * The machine tells a firing when it is flushed, and again after each start until `told`. The requests of a
- * firing and its hold on the tenant are one transaction; then the tenant is changed, its connections are
+ * firing, its line of the ledger and its hold on the tenant are one transaction; then the tenant is changed, its connections are
  * told, and the machine. So all of it happens at least once, under one token. While the outbox is full
  * firings wait here; one transaction at a time, what comes meanwhile goes with the next. Main thread.
  */
@@ -17,6 +17,7 @@ import type { Writes } from '../store/environment.ts';
 import { type FiringForms, firingItems, firingToken } from './firing-item.ts';
 import type { Hold } from './hold-record.ts';
 import type { Holds } from './holds.ts';
+import type { Ledger } from './ledger.ts';
 import { sidText } from './texts.ts';
 
 export interface FiringsOptions {
@@ -28,6 +29,7 @@ export interface FiringsOptions {
     ): Promise<readonly RefusedItem[]>;
   };
   readonly holds: Pick<Holds, 'holdOf' | 'apply'>;
+  readonly ledger: Pick<Ledger, 'add'>;
   /** How a tenant's requests are made. */
   readonly formsOf: (tenant: string) => FiringForms;
   /** One frame to the connections of a tenant. */
@@ -99,12 +101,14 @@ export class Firings {
   }
 
   async #step(): Promise<void> {
-    const { holds, formsOf } = this.#options;
+    const { holds, ledger, formsOf } = this.#options;
     const firings = this.#waiting.slice(0, LIMITS.firingsPerPut);
     const items = firings.flatMap((firing) => firingItems(firing, formsOf(firing.account)));
     const held = firings.flatMap((firing) => holds.holdOf(firing) ?? []);
+    const addLines = ledger.add(firings, (each) => this.#token(each));
     const write = (writes: Writes): void => {
       for (const each of held) each.write(writes);
+      addLines(writes);
     };
     if (!(await this.#put(items, write))) return;
     this.#waiting.splice(0, firings.length);
@@ -112,10 +116,14 @@ export class Firings {
     for (const firing of firings) this.#tell(firing);
   }
 
+  #token(firing: Firing): string {
+    return firingToken(firing, this.#options.formsOf(firing.account).account);
+  }
+
   #tell(firing: Firing): void {
-    const { formsOf, tellConnections, told, logger } = this.#options;
+    const { tellConnections, told, logger } = this.#options;
     const { account, category, period, value, currentValue, action } = firing;
-    const token = firingToken(firing, formsOf(account).account);
+    const token = this.#token(firing);
     const trigger = sidText(firing.sid);
     if (action?.kind === 'event') {
       const news = { trigger, category, period, value, currentValue, token };

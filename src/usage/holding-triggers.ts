@@ -1,5 +1,4 @@
 /** Usage as routes see it: what a trigger holds its tenant at ends when it is armed anew, changed or deleted. */
-import { FairleadError } from '../errors.ts';
 import type { UseEntry } from '../protocol/usage-frames.ts';
 import type { Holds } from './holds.ts';
 import type { RecordsQuery, TriggerBody, TriggerQuery, Usage, UseCaller } from './ports.ts';
@@ -22,10 +21,6 @@ export class HoldingTriggers implements Usage {
   }
 
   async putTrigger(account: string, body: TriggerBody, sid?: string) {
-    if (body.action?.kind === 'ledger') {
-      const message = 'action.kind: this daemon keeps no ledger yet.';
-      throw new FairleadError('badTrigger', message, { field: 'action.kind' });
-    }
     const trigger = await this.#usage.putTrigger(account, body, sid);
     if (sid !== undefined) await this.#holds.replaced(sid, trigger);
     return trigger;

@@ -119,10 +119,11 @@ const callbackSchema = z.strictObject({
     .describe('form: as accounts have it, for a tenant that has an account'),
 });
 
-/** The most that an action may set a tenant's field to. */
+/** The most that the number of an action may be; the others have none. */
 const NUMBER_MAX: { readonly [K in ActionKind]?: number } = {
   capRate: LIMITS.ratePerSecMax,
   capConcurrency: LIMITS.seatsPerCell,
+  ledger: LIMITS.ledgerAmountMax,
 };
 const CODE_MAX = 2 ** 32 - 1;
 
@@ -134,7 +135,9 @@ const actionSchema = z
       .positive()
       .nullable()
       .default(null)
-      .describe('of capRate: messages a second; of capConcurrency: permits’ seats'),
+      .describe(
+        'of capRate: messages a second; of capConcurrency: permits’ seats; of ledger: an amount, or none',
+      ),
     code: z
       .int('is a whole number')
       .min(0)
@@ -143,17 +146,18 @@ const actionSchema = z
       .default(null)
       .describe('kept with the trigger'),
   })
-  .refine(({ kind, number }) => (NUMBER_MAX[kind] !== undefined) === (number !== null), {
-    path: ['number'],
-    error: 'is given for capRate and capConcurrency',
-  })
+  .refine(
+    ({ kind, number }) =>
+      kind === 'ledger' || (NUMBER_MAX[kind] !== undefined) === (number !== null),
+    { path: ['number'], error: 'is given for capRate and capConcurrency, and may be for ledger' },
+  )
   .refine(({ kind, number }) => kind !== 'capConcurrency' || Number.isInteger(number), {
     path: ['number'],
     error: 'is a whole number for capConcurrency',
   })
   .refine(({ kind, number }) => (number ?? 0) <= (NUMBER_MAX[kind] ?? 0), {
     path: ['number'],
-    error: `is at most ${LIMITS.ratePerSecMax} for capRate, ${LIMITS.seatsPerCell} for capConcurrency`,
+    error: `is at most ${LIMITS.ratePerSecMax} for capRate, ${LIMITS.seatsPerCell} for capConcurrency, ${LIMITS.ledgerAmountMax} for ledger`,
   });
 
 const triggerFields = {

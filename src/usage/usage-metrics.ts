@@ -8,6 +8,7 @@ export interface UsageNumbers {
   readonly stats: Readonly<Record<string, number>>;
   readonly firings: FiringNumbers;
   readonly holds: number;
+  readonly ledgerLines: number;
   readonly flush: FlushSnapshot;
 }
 
@@ -28,7 +29,7 @@ const SINCE_START = [
   ['checkpoints', 'checkpoints', 'Checkpoints.'],
 ] as const;
 
-export function usageMetrics({ stats, firings, holds, flush }: UsageNumbers) {
+export function usageMetrics({ stats, firings, holds, ledgerLines, flush }: UsageNumbers) {
   const { fired, requests, refused, waiting } = firings;
   const metrics: Metric[] = [
     ...NOW.map(([from, name, help]) =>
@@ -38,6 +39,7 @@ export function usageMetrics({ stats, firings, holds, flush }: UsageNumbers) {
       return counterMetric(`fairlead_usage_${name}_total`, help, stats[from] ?? 0);
     }),
     gaugeMetric('fairlead_usage_holds', 'Tenants’ fields that triggers hold.', holds),
+    gaugeMetric('fairlead_usage_ledger_lines', 'Lines that triggers added.', ledgerLines),
     gaugeMetric('fairlead_usage_firings_waiting', 'Firings that wait for the outbox.', waiting),
     counterMetric('fairlead_usage_firings_total', 'Firings of triggers that were told.', fired),
     counterMetric(

@@ -32,6 +32,10 @@ export class CrashingEnvironment {
     for (const key of keys) yield { key: keyOf(key), value: this.#disk.get(key) as Uint8Array };
   }
 
+  count(start: Uint8Array, end: Uint8Array): number {
+    return [...this.range(start, end)].length;
+  }
+
   /** All of one turn are one transaction. */
   async commitQueued(write: (writes: Writes) => void): Promise<void> {
     this.#open ??= this.#begin();
