@@ -77,7 +77,7 @@ export const USAGE_LIMITS = {
   usageOwnCounts: 65_536,
   /** Map of the environment of usage: sparse, grown when it must. */
   usageMapBytes: 16 * 1024 * MIB,
-  /** Tenants above a tenant, itself included. Past it: invalidValue. */
+  /** Tenants below each other, the uppermost included, as the core's TENANT_DEPTH. Past it: invalidValue. */
   tenantDepth: 4,
   /** Lines of the ledger of one tenant and of all. Past either: the oldest goes with each new one. */
   ledgerLinesPerTenant: 10_000,

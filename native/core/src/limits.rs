@@ -140,8 +140,9 @@ pub const USAGE_READS: usize = 1024;
 /// Day cells, and ranges of them, read from the store in one step for questions and triggers.
 pub const USAGE_READ_DAYS: usize = 16_384;
 pub const USAGE_READ_RANGES: usize = 128;
-/// How deep sub-accounts may lie under an account; deeper ones are not counted for it.
-pub const USAGE_PARENTS: usize = 8;
+/// Tenants below each other, the uppermost included: as entities more are refused (`tenantDepth` of
+/// src/limits-usage.ts); what would lie deeper is not counted for those above.
+pub const TENANT_DEPTH: usize = 4;
 
 // Prices, caps and triggers of usage.
 /// Steps of a price list; more is no price list.

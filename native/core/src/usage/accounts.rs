@@ -1,7 +1,7 @@
 //! Accounts: their names, in order, and whose sub-accounts they are.
 
 use super::NONE;
-use crate::limits::USAGE_PARENTS;
+use crate::limits::TENANT_DEPTH;
 use crate::name_map::{NameHash, NameMap};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -107,7 +107,7 @@ impl Accounts {
     /// Its parent, the parent's parent and so on, as far as sub-accounts are counted.
     pub fn ancestors(&self, account: u32) -> impl Iterator<Item = u32> {
         let mut at = account;
-        let mut left = USAGE_PARENTS;
+        let mut left = TENANT_DEPTH;
         std::iter::from_fn(move || {
             at = self.get(at).parent;
             left = left.checked_sub(1)?;
@@ -121,7 +121,7 @@ impl Accounts {
         let mut family = vec![account];
         let mut open = VecDeque::from([(account, 0)]);
         while let Some((at, depth)) = open.pop_front() {
-            if depth < USAGE_PARENTS {
+            if depth < TENANT_DEPTH {
                 let children = self.get(at).children.iter().filter(|at| **at != account);
                 family.extend(children.clone());
                 open.extend(children.map(|child| (*child, depth + 1)));
