@@ -19,8 +19,8 @@ export interface KillOptions {
   readonly seed: number;
   /** Default 20 s: longer than a restart of a busy host takes. All times follow it. */
   readonly leaseMs?: number;
-  /** Permits that have to be claimed after each kill; default 1000. */
-  readonly claimedMin?: number;
+  /** Permits that have to be claimed after a kill, on average: a host may be busy; default 1000. */
+  readonly claimedMean?: number;
   readonly plan?: Partial<Plan>;
   readonly build?: string | undefined;
 }
@@ -50,7 +50,7 @@ const HELD_MIN = 2000;
 /** A kill is of use when so many are out; less may be left when it comes. */
 const HELD_WANTED = 3000;
 const HELD_TIMEOUT_MS = 60_000;
-const CLAIMED_MIN = 1000;
+const CLAIMED_MEAN = 1000;
 /** Beyond a lease: leases of those that were cut are over. */
 const AFTER_MS = 1500;
 const CUT_SHARE = 0.3;
@@ -195,7 +195,7 @@ class KillRun {
         permitsLeft === 0 &&
         seatsLeftOutside === 0 &&
         heldAtKillMin >= HELD_MIN &&
-        claimedMin >= (this.#options.claimedMin ?? CLAIMED_MIN) &&
+        claimed >= kills * (this.#options.claimedMean ?? CLAIMED_MEAN) &&
         isClosed &&
         isKept,
       faults,
