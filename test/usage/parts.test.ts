@@ -4,14 +4,45 @@ import t from 'tap';
 import { nanoOf, nanoText } from '../../src/base/nano.ts';
 import { MainPort } from '../../src/exchange/main-port.ts';
 import { type TwoPhaseMachine, WantingMachine } from '../../src/exchange/wanting-machine.ts';
+import {
+  type Billable,
+  type Configure,
+  encodeBillable,
+  encodeConfigure,
+} from '../../src/protocol/configure.ts';
 import { readJournal } from '../../src/protocol/journal.ts';
 import { encodeDeltas, USAGE_CATEGORY } from '../../src/protocol/usage-deltas.ts';
-import { USAGE_OP } from '../../src/protocol/usage-exchange.ts';
+import {
+  encodeUsageConfigure,
+  USAGE_OP,
+  type UsageChange,
+} from '../../src/protocol/usage-exchange.ts';
 import { Environment } from '../../src/store/environment.ts';
 import { openUsageEnvironment } from '../../src/store/usage-tables.ts';
 import { CountedGate, type Passed } from '../../src/usage/counted-gate.ts';
 import { OwnCounts } from '../../src/usage/own-counts.ts';
 import { FakeMachine } from '../gate/fake-machine.ts';
+
+interface ConfigureRow {
+  readonly kind: 'price' | 'cap' | 'billable';
+  readonly name: string;
+  readonly hex: string;
+  readonly fields: unknown;
+}
+
+/** Fields of a golden row with their amounts as whole numbers. */
+function amountsOf(fields: unknown): object | null {
+  if (fields === null) return null;
+  const { steps, value, ...rest } = fields as {
+    readonly steps?: readonly [number, string][];
+    readonly value?: string;
+  };
+  return {
+    ...rest,
+    ...(steps && { steps: steps.map(([fromMs, nano]) => ({ fromMs, nano: BigInt(nano) })) }),
+    ...(value && { value: BigInt(value) }),
+  };
+}
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
@@ -29,6 +60,20 @@ t.test('amounts are exact', async (t) => {
   t.equal(nanoText(-1n), '-0.000000001');
   for (const text of ['', '1.', '.5', '1e3', '0.0000000001', '1,5', ' 1']) {
     t.equal(nanoOf(text), undefined, JSON.stringify(text));
+  }
+});
+
+t.test('prices, caps and what is billable have the bytes that the core reads', async (t) => {
+  const path = new URL('../golden/usage-deltas.json', import.meta.url);
+  const { configure } = JSON.parse(readFileSync(path, 'utf8')) as { configure: ConfigureRow[] };
+  for (const { kind, name, fields, hex: expected } of configure) {
+    if (kind === 'billable') {
+      t.equal(hex(encodeBillable(fields as Billable)), expected);
+      continue;
+    }
+    const change = { kind, name, fields: amountsOf(fields) } as UsageChange;
+    t.equal(hex(encodeUsageConfigure(change)), expected, name);
+    t.equal(hex(encodeConfigure(change as Configure)), expected, name);
   }
 });
 

@@ -1,10 +1,16 @@
 //! Lists of usage deltas: golden bytes, what was written is read back, and no bytes make the reader
 //! panic or pass what nobody would write.
 
+use fairlead_core::exchange::{
+    Billable, CapBy, Change, UsageChange, decode_configure, decode_usage_configure,
+};
 use fairlead_core::record::{
     BuiltIn, Category, Delta, DeltaReader, DeltaWriter, RecordError, Sums, parse_usage_record,
     write_usage_record,
 };
+use fairlead_core::usage::calendar::PeriodKind;
+use fairlead_core::usage::price::{PriceBy, PriceList};
+use fairlead_core::usage::trigger::By;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -84,6 +90,114 @@ fn lists_mean_what_they_should_and_have_their_bytes() {
             "{}",
             row["name"]
         );
+    }
+}
+
+fn price_meaning(list: &PriceList) -> Value {
+    let by = match list.by() {
+        PriceBy::Count => "count",
+        PriceBy::Usage => "usage",
+    };
+    let step = |step: &fairlead_core::usage::price::PriceStep| {
+        json!([step.from_ms, step.nano.to_string()])
+    };
+    let steps: Vec<_> = list.steps().iter().map(step).collect();
+    json!({ "by": by, "steps": steps })
+}
+
+const fn period_name(kind: PeriodKind) -> &'static str {
+    match kind {
+        PeriodKind::Day => "day",
+        PeriodKind::Month => "month",
+        PeriodKind::Year => "year",
+        PeriodKind::AllTime => "alltime",
+    }
+}
+
+/// Kind and fields as shards read them; they are not told the value of a cap.
+fn as_shards_read(bytes: &[u8]) -> (Value, Value, Value) {
+    let told = decode_configure(bytes).expect("a configure");
+    let (kind, fields) = match &told.change {
+        Change::Price(list) => ("price", list.as_ref().map_or(Value::Null, price_meaning)),
+        Change::Cap(fields) => (
+            "cap",
+            fields.as_ref().map_or(Value::Null, |cap| {
+                let by = match cap.by {
+                    CapBy::Count => "count",
+                    CapBy::Usage => "usage",
+                    CapBy::Price => "price",
+                };
+                let period = period_name(cap.period);
+                json!({ "category": cap.category, "by": by, "period": period, "slot": cap.slot })
+            }),
+        ),
+        Change::Billable(billable) => (
+            "billable",
+            match billable {
+                Billable::Accepted => json!("accepted"),
+                Billable::Sent => json!("sent"),
+                Billable::Delivered => json!("delivered"),
+            },
+        ),
+        other => panic!("{other:?}"),
+    };
+    (kind.into(), told.name.into(), fields)
+}
+
+/// As the counters read them; which outcome is billable is nothing to them.
+fn as_counters_read(bytes: &[u8]) -> (Value, Value, Value) {
+    let told = decode_usage_configure(bytes).expect("a configure of usage");
+    let (kind, fields) = match told.change {
+        UsageChange::Price(list) => {
+            let list = list.map(|list| PriceList::decode(list).expect("a list of prices"));
+            ("price", list.as_ref().map_or(Value::Null, price_meaning))
+        }
+        UsageChange::Cap(cap) => (
+            "cap",
+            cap.map_or(Value::Null, |cap| {
+                let by = match cap.by {
+                    By::Count => "count",
+                    By::Usage => "usage",
+                    By::Price => "price",
+                };
+                let (period, value) = (period_name(cap.period), cap.value.to_string());
+                json!({ "category": cap.category, "by": by, "period": period, "value": value, "slot": cap.slot })
+            }),
+        ),
+        UsageChange::OfShards => ("billable", Value::Null),
+        UsageChange::Parent(parent) => panic!("{parent:?}"),
+    };
+    (kind.into(), told.name.into(), fields)
+}
+
+#[test]
+fn prices_caps_and_what_is_billable_mean_the_same_to_shards_and_counters() {
+    for row in golden()["configure"].as_array().expect("rows") {
+        let bytes = bytes(&row["hex"]);
+        let mut expected = (
+            row["kind"].clone(),
+            row["name"].clone(),
+            row["fields"].clone(),
+        );
+        if row["kind"] != "billable" {
+            assert_eq!(as_counters_read(&bytes), expected);
+        } else {
+            assert_eq!(as_counters_read(&bytes).2, Value::Null);
+        }
+        if let Some(fields) = expected.2.as_object_mut() {
+            fields.remove("value");
+        }
+        assert_eq!(as_shards_read(&bytes), expected);
+        for length in 0..bytes.len() {
+            assert!(
+                decode_configure(&bytes[..length]).is_err(),
+                "{row}, cut at {length}"
+            );
+            assert!(
+                decode_usage_configure(&bytes[..length]).is_err(),
+                "{row}, cut at {length}"
+            );
+        }
     }
 }
 
