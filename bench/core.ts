@@ -11,7 +11,7 @@ export interface CoreOptions {
   readonly quick: boolean;
   /** A regular expression. */
   readonly filter?: string | undefined;
-  /** One file of native/core/benches; undefined: all. */
+  /** One file of native/bench/benches; undefined: all. */
   readonly bench?: string | undefined;
 }
 
@@ -19,7 +19,7 @@ export function measureCore({ quick, filter, bench }: CoreOptions): CoreResult[]
   // Estimates of an earlier run would be taken for those of this one.
   rmSync(results, { recursive: true, force: true });
   const which = bench === undefined ? ['--benches'] : ['--bench', bench];
-  const args = ['bench', '--package', 'fairlead-core', ...which, '--'];
+  const args = ['bench', '--package', 'fairlead-bench', ...which, '--'];
   if (quick) args.push('--quick');
   if (filter !== undefined) args.push(filter);
   const stdio: ['ignore', 'ignore', 'inherit'] = ['ignore', 'ignore', 'inherit'];
