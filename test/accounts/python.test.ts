@@ -20,7 +20,7 @@ async function prepare(): Promise<string | undefined> {
     if (!existsSync(python)) await run('python3', ['-m', 'venv', directory], options);
     const { stdout } = await run(python, ['-m', 'pip', 'freeze'], options);
     if (stdout.includes(CLIENT)) return undefined;
-    await run(python, ['-m', 'pip', 'install', '--quiet', CLIENT], options);
+    await run(python, ['-m', 'pip', 'install', '--quiet', '--no-compile', CLIENT], options);
     return undefined;
   } catch (error) {
     const { stderr = '', message } = error as { stderr?: string; message: string };

@@ -12,7 +12,7 @@ const SEEN: readonly (Count | Ended)[] = [
 ];
 
 t.test('every message ends as what was seen of it says, over kills under load', async (t) => {
-  const result = await crashRun({ kills: 9, seed: 20_261_122, msBetween: [50, 400] });
+  const result = await crashRun({ kills: 12, seed: 20_261_122, msBetween: [50, 400] });
   const { faults, ...figures } = result;
   t.comment(JSON.stringify(figures));
   t.strictSame(faults, []);

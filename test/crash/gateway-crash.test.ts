@@ -15,7 +15,7 @@ const SEEN: readonly (Count | Ended)[] = [
 ];
 
 t.test('every message ends once, as its gateway said, and all of it is told', async (t) => {
-  const result = await gatewayRun({ kills: 6, seed: 20_261_122, msBetween: [100, 600] });
+  const result = await gatewayRun({ kills: 8, seed: 20_261_122, msBetween: [100, 600] });
   const { faults, ...figures } = result;
   t.comment(JSON.stringify(figures));
   t.strictSame(faults, []);
