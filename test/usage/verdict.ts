@@ -39,7 +39,7 @@ async function recordsOf(
       const name =
         period === 'alltime' ? period : day.slice(0, { daily: 10, monthly: 7, yearly: 4 }[period]);
       const key = `${counterKey(account, category, tag ?? '')} ${name}`;
-      addTo(rows, key, { count, usage, price: nanoOf(price) });
+      addTo(rows, key, { count: Number(count), usage: Number(usage), price: nanoOf(price) });
     }
     cursor = page.cursor;
   }
