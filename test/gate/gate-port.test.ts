@@ -73,6 +73,17 @@ t.test(
   },
 );
 
+t.test('what tenants are counted for leaves behind the flush, without its number', async (t) => {
+  const { machine, port, out, flush } = make();
+  const counted = { op: EFFECT_OP.usage, connection: 0, bytes: frame('........list') };
+  machine.ready.push({ effects: [counted, send(1, 'a')], puts: [1] });
+  port.frame(1, frame('x'));
+  await turn();
+  t.strictSame(out, []);
+  await flush(0);
+  t.strictSame(out.slice(0, 2), ['counted list', '1 a']);
+});
+
 t.test('strict: effects leave behind their flush and in order', async (t) => {
   const { machine, port, out, flush } = make();
   machine.ready.push(

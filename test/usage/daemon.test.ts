@@ -2,8 +2,10 @@
 import t, { type Test } from 'tap';
 import { connect, type FairleadClientError } from '../../src/client/index.ts';
 import { ERRORS } from '../../src/errors.ts';
+import type { UsageRecord } from '../../src/usage/ports.ts';
 import { auth } from '../support/in-process-daemon.ts';
 import { MessageApi } from '../support/message-api.ts';
+import { until } from '../support/webhook-peer.ts';
 
 const today = (): string => new Date().toISOString().slice(0, 10);
 
@@ -143,6 +145,22 @@ t.test('what may not be counted is refused on its own', async (t) => {
   t.equal(await errorOf(nobody.use([{ category: 'pages', quantity: 1 }])), 'scopeMissing');
 });
 
+t.test('sums that no double holds come as text, and as CSV', async (t) => {
+  const api = await MessageApi.start(t);
+  const most = Number.MAX_SAFE_INTEGER;
+  const event = { tenant: 'acme', category: 'bytes', quantity: most };
+  await api.call('POST /v1/usage/events', { events: [event] });
+  const path = 'GET /v1/usage/records?category=bytes&tenant=acme';
+  t.match((await api.call(path)).body.items, [{ usage: most }]);
+  await api.call('POST /v1/usage/events', { events: [event, event] });
+  t.match((await api.call(path)).body.items, [{ count: 3, usage: `${3n * BigInt(most)}` }]);
+  const token = await auth.issueToken({ scope: 'platform', ttlSec: 60 });
+  const csv = await fetch(`${api.url}${path.slice(4)}&format=csv`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  t.match(await csv.text(), `,3,${3n * BigInt(most)},0.000000000`);
+});
+
 t.test('a tenant sees and changes nothing of another', async (t) => {
   const api = await MessageApi.start(t);
   const body = { events: [{ tenant: 'acme', category: 'pages', quantity: 1 }] };
@@ -197,4 +215,31 @@ t.test('requests of the REST interface, webhooks and inbound messages are counte
   await api.call('PUT /v1/numbers/+4930123456', { tenant: 'acme', destination: 'replies' });
   const { body } = await api.call('GET /v1/usage/records?tenant=acme&category=api-requests');
   t.match(body.items, [{ category: 'api-requests', count: 3, usage: 3 }]);
+});
+
+t.test('permits over frames are counted, with the time they were held', async (t) => {
+  const api = await MessageApi.start(t);
+  await api.call('PUT /v1/resources/calls', { limit: 2 });
+  await api.call('PUT /v1/prices/permits', { by: 'count', steps: [{ price: '0.5' }] });
+  const acme = await clientOf(t, api, { tenant: 'acme', scope: 'gate' });
+  const gate = acme.gate();
+  const held = [await gate.acquire('calls'), await gate.acquire('calls')];
+  await t.rejects(gate.acquire('calls', { waitMs: 0 }));
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  await Promise.all(held.map((permit) => permit.release()));
+  const counts = async () => {
+    const { body } = await api.call('GET /v1/usage/records?tenant=acme&period=alltime');
+    const items: readonly UsageRecord[] = body.items;
+    const ofPermits = items.filter(({ category }) => category.startsWith('permit'));
+    return ofPermits.map(({ category, count, usage, price }) => [category, count, usage, price]);
+  };
+  await until('all is counted', async () => (await counts()).length === 3);
+  const zero = '0.000000000';
+  t.strictSame(await counts(), [
+    ['permit-seconds', 2, 1, zero],
+    ['permits', 2, 2, '1.000000000'],
+    ['permits-impeded', 1, 1, zero],
+  ]);
+  await api.restart();
+  t.equal((await counts()).length, 3, 'they are on disk');
 });
