@@ -189,7 +189,6 @@ fn a_rate_that_finds_no_room_to_fire_is_noted_once() {
     for number in 0..101 {
         desk.put(number, &many);
     }
-    desk.put(500, &rate(5, 60_000));
     desk.step(&[]);
     // Nobody takes firings, until there are as many as there may be.
     desk.call(1100);
@@ -197,9 +196,10 @@ fn a_rate_that_finds_no_room_to_fire_is_noted_once() {
         desk.step(&[]);
     }
     assert!(desk.triggers.firings_untold() >= 100_000);
+    desk.put(500, &rate(5, 60_000));
     for _ in 0..50 {
         desk.call(10);
-        assert!(desk.triggers.rates_waiting() <= 2);
+        assert!((1..=2).contains(&desk.triggers.rates_waiting()));
     }
     let untold = desk.triggers.firings_untold() as u64;
     for firing in 1..=untold {
