@@ -157,7 +157,8 @@ export const LIMITS = {
   changeRecords: 100_000,
   /** Records of changes that one page looks through. Past it: a short page with a cursor. */
   changesPerPage: 2_000,
-  /** Messages a second that an entity may have as its rate. Past it: invalidValue. */
+  /** Messages a second that an entity may have as its rate. Past either: invalidValue. */
+  ratePerSecMin: 1e-6,
   ratePerSecMax: 10_000_000,
   weightMin: 1,
   weightMax: 10_000,
@@ -167,6 +168,8 @@ export const LIMITS = {
   attemptsMaxDefault: 16,
 
   // The gate.
+  /** Pace of delayed requests, one in a day. Below it: invalidValue. */
+  pacePerSecMin: 1 / 86_400,
   /** Seats of one permit, and in use of one key, tenant or resource. Past them: invalidOption; refused. */
   seatsPerPermit: 1_000,
   seatsPerCell: 1_000_000,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { FairleadError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
 import { parseObject, shown } from '../rest/parse-object.ts';
 import type { AccountOwn } from './account-schemas.ts';
 import type { EntityKind } from './entity-kinds.ts';
@@ -33,7 +34,19 @@ export function parseEntity<K extends EntityKind>(
   const echoed = echoedFields(kind);
   const fields = Object.entries(given).filter(([field]) => !echoed.has(field));
   const schema = SCHEMAS[kind] as z.ZodObject;
-  return parseObject(`A ${kind}`, schema, Object.fromEntries(fields)) as ParsedFields[K];
+  const parsed = parseObject(`A ${kind}`, schema, Object.fromEntries(fields)) as ParsedFields[K];
+  checkRate(kind, parsed);
+  return parsed;
+}
+
+/** Not in the fields themselves: what an older daemon took has to be readable. @throws FairleadError invalidValue */
+function checkRate(kind: EntityKind, fields: object): void {
+  const isPace = kind === 'resource' || kind === 'policy';
+  const min = isPace ? LIMITS.pacePerSecMin : LIMITS.ratePerSecMin;
+  const { ratePerSec = null } = fields as { readonly ratePerSec?: number | null };
+  if (ratePerSec === null || ratePerSec >= min) return;
+  const message = `ratePerSec: is at least ${min}, received ${ratePerSec}.`;
+  throw new FairleadError('invalidValue', message, { field: 'ratePerSec' });
 }
 
 /**

@@ -151,6 +151,14 @@ t.test('wrong bodies are told what, why and what was received', async (t) => {
     ],
     [['tenant', 't', { ratePerSec: 0 }], 'invalidValue: ratePerSec: is above 0, received 0.'],
     [
+      ['tenant', 't', { ratePerSec: 1e-300 }],
+      'invalidValue: ratePerSec: is at least 0.000001, received 1e-300.',
+    ],
+    [
+      ['resource', 'calls', { mode: 'delay', ratePerSec: 1e-300 }],
+      'invalidValue: ratePerSec: is at least 0.000011574074074074073, received 1e-300.',
+    ],
+    [
       ['tenant', 't', { ratePerSec: 10_000_001, paused: 'no' }],
       'invalidValue: ratePerSec: is at most 10000000, received 10000001; paused: is true or false, received "no".',
     ],
