@@ -123,6 +123,8 @@ class ProxyRun {
       await this.#configure();
       for (let cycle = 0; cycle < this.#options.cycles; cycle += 1) {
         await this.#storm(cycle);
+        // What was found is not to be hidden by what comes of it.
+        if (this.#faults.length > 0) break;
         for (const tool of TOOLS) await this.#tool(tool);
         await this.#untilIdle();
         await this.#memory.rest();

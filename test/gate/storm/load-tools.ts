@@ -51,7 +51,8 @@ async function byWrk({ url, header, connections, seconds }: ToolLoad): Promise<T
   const said = await output('wrk', [...shape, '-H', header, url]);
   const number = (pattern: RegExp): number => Number(pattern.exec(said)?.[1] ?? 0);
   const requests = number(/(\d+) requests in/);
-  if (requests === 0) throw new Error(`wrk said ${JSON.stringify(said.slice(0, 300))}`);
+  if (!said.includes(' requests in '))
+    throw new Error(`wrk said ${JSON.stringify(said.slice(0, 300))}`);
   const errors = ['connect', 'read', 'write'].map((sort) => number(new RegExp(`${sort} (\\d+)`)));
   return {
     requests,
