@@ -1,4 +1,5 @@
 /** A daemon of one usage row: started, looked at, killed and started again on the same data and port. */
+import { Agent, request } from 'node:http';
 import { DaemonProcess, makeDataDirectory, removeDataDirectory } from '../daemon.ts';
 import type { Observer } from '../dispatch.ts';
 import { freePort, untilReady } from '../restart.ts';
@@ -112,16 +113,17 @@ export class UsageDaemon {
 
   /** Makes triggers, several at a time. @returns their sids, in order */
   async makeTriggers(triggers: readonly NewTrigger[]): Promise<readonly string[]> {
+    const agent = new Agent({ keepAlive: true, maxSockets: REQUESTS });
     const sids: string[] = [];
     let next = 0;
     const one = async (): Promise<void> => {
       for (let at = next; at < triggers.length; at = next) {
         next += 1;
-        const made = await this.process.ask('POST', '/v1/triggers', triggers[at]);
-        sids[at] = (made as { sid: string }).sid;
+        sids[at] = (await this.#make(agent, triggers[at] as NewTrigger)).sid;
       }
     };
     await Promise.all(Array.from({ length: REQUESTS }, one));
+    agent.destroy();
     return sids;
   }
 
@@ -143,6 +145,27 @@ export class UsageDaemon {
   async end(): Promise<void> {
     await this.process.kill();
     removeDataDirectory(this.dataDir);
+  }
+
+  /** With a third of the processor time that `fetch` takes. */
+  #make(agent: Agent, trigger: NewTrigger): Promise<{ readonly sid: string }> {
+    const { url, token } = this.process;
+    const body = JSON.stringify(trigger);
+    const headers = { authorization: `Bearer ${token}`, 'content-length': body.length };
+    return new Promise((resolve, reject) => {
+      const options = { method: 'POST', agent, headers };
+      const sent = request(`${url}/v1/triggers`, options, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => {
+          text += part;
+        });
+        response.on('end', () => {
+          if (response.statusCode === 201) resolve(JSON.parse(text) as { readonly sid: string });
+          else reject(new Error(`a trigger was answered ${response.statusCode} ${text}`));
+        });
+      });
+      sent.on('error', reject).end(body);
+    });
   }
 
   async #trigger(sid: string): Promise<ShownTrigger> {
