@@ -61,6 +61,7 @@ const CODES: Readonly<Partial<Record<ErrorName, AccountErrorCode>>> = {
   tooManyQueues: 30001,
   tooManyKeys: 30001,
   overloaded: 20429,
+  capReached: 20429,
   concurrencyLimit: 20429,
   wouldWaitTooLong: 20429,
   waitersFull: 20429,

@@ -60,6 +60,7 @@ t.test('codes and statuses', (t) => {
     t.ok(ACCOUNT_ERRORS[accountCodeOf(name)], name);
     t.ok(ACCOUNT_ERRORS[restErrorCode(ERRORS[name].code) as 30008], name);
   }
+  t.equal(accountCodeOf('capReached'), 20429);
   t.equal(restErrorCode(ERRORS.queueFull.code), 30001);
   t.equal(restErrorCode(ERRORS.validityOver.code), 30036);
   t.equal(restErrorCode(ERRORS.hookRefused.code), 21610);
