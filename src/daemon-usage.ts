@@ -20,6 +20,7 @@ import type { Turnstile } from './ingress/turnstile.ts';
 import { LIMITS } from './limits.ts';
 import { native } from './native.ts';
 import type { Outbound } from './outbound/open-outbound.ts';
+import { REFUSE_CODES } from './protocol/configure.ts';
 import type { UsageChange } from './protocol/usage-exchange.ts';
 import type { RestRoute } from './rest/rest-route.ts';
 import { CountedGate } from './usage/counted-gate.ts';
@@ -212,11 +213,22 @@ async function stateOf(service: UsageService, trigger: string): Promise<HeldTrig
 function heldTenants(entities: EntityService) {
   const defaults = { paused: false, refuseNew: false, ratePerSec: null, concurrencyMax: null };
   return {
-    get: (tenant: string, field: HeldField): HeldValue =>
-      entities.find('tenant', tenant)?.fields[field] ?? defaults[field],
+    get: (tenant: string, field: HeldField): HeldValue => {
+      const { fields } = entities.find('tenant', tenant) ?? {};
+      const value = fields?.[field] ?? defaults[field];
+      return field === 'refuseNew' && value === true
+        ? (fields?.refuseCode ?? REFUSE_CODES[0])
+        : value;
+    },
     set: async (tenant: string, field: HeldField, value: HeldValue, trigger: string) => {
       const actor = { subject: `trigger ${trigger}`, address: null };
-      await entities.amend('tenant', tenant, { [field]: value }, actor);
+      await entities.amend('tenant', tenant, heldFields(field, value), actor);
     },
   };
+}
+
+function heldFields(field: HeldField, value: HeldValue) {
+  if (field !== 'refuseNew') return { [field]: value };
+  const refuseCode = REFUSE_CODES.find((code) => code === value && code !== REFUSE_CODES[0]);
+  return { refuseNew: value !== false, refuseCode: refuseCode ?? null };
 }

@@ -118,6 +118,7 @@ const fields: Readonly<Record<EntityWord, readonly EntityField[]>> = {
     ...quota,
     paused,
     refuseNew,
+    field('refuseCode', 'code', number, 'what new work is refused with: 3022, 5006 or none (3022)'),
     field('levelFloors', 'list', numbers, 'least part of each service level: 0,0.1,0.2; or none'),
     field('waitingMax', 'n', number, 'messages that may wait at one destination, or none'),
     field('waitingBytesMax', 'n', number, 'bytes that may wait at one destination, or none'),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
+import { REFUSE_CODES } from '../protocol/configure.ts';
 import {
   type Account,
   accountOwnSchema,
@@ -137,6 +138,11 @@ export const tenantSchema = z.strictObject({
   ...quota,
   paused,
   refuseNew,
+  refuseCode: z
+    .literal(REFUSE_CODES, 'is null, 3022 or 5006')
+    .nullable()
+    .default(null)
+    .describe('what new work is refused with; null: 3022'),
   levelFloors: levelFloors
     .nullable()
     .default(null)

@@ -70,8 +70,14 @@ export interface TenantFields extends Quota {
   readonly paused: boolean;
 }
 
+/** What a tenant's new work may be refused with: refusingNew, capReached. */
+export const REFUSE_CODES = [3022, 5006] as const;
+export type RefuseCode = (typeof REFUSE_CODES)[number];
+
 export interface TenantLife {
   readonly refuseNew: boolean;
+  /** Null: refusingNew. */
+  readonly refuseCode?: RefuseCode | null;
   readonly levelFloors: readonly number[] | null;
   readonly waitingMax: number | null;
   readonly waitingBytesMax: number | null;
@@ -182,6 +188,7 @@ function tenantInOrder(fields: FieldsOf['tenant']): unknown[] {
   const { set, weight, ratePerSec, burst, inFlightMax, paused } = fields;
   const first = [set, weight, ratePerSec, burst, inFlightMax, paused];
   if (!('refuseNew' in fields)) return first;
-  const { refuseNew, levelFloors, waitingMax, waitingBytesMax } = fields;
-  return [...first, refuseNew, levelFloors, waitingMax, waitingBytesMax];
+  const { refuseNew, levelFloors, waitingMax, waitingBytesMax, refuseCode } = fields;
+  const all = [...first, refuseNew, levelFloors, waitingMax, waitingBytesMax];
+  return typeof refuseCode === 'number' ? [...all, refuseCode] : all;
 }

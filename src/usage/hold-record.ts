@@ -2,7 +2,7 @@
 import { OUTBOUND_TABLE } from '../store/outbound-tables.ts';
 import { decodeRecord, encodeRecord, type RecordKind } from '../store/record.ts';
 
-/** Fields of a tenant that actions set. */
+/** Fields of a tenant that actions set; `refuseNew` as the code that it refuses with, or false. */
 export type HeldField = 'paused' | 'refuseNew' | 'ratePerSec' | 'concurrencyMax';
 export type HeldValue = boolean | number | null;
 

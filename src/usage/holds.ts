@@ -10,6 +10,7 @@
  * held → (its end) → undone.
  */
 import type { Logger } from '../base/logger.ts';
+import { REFUSE_CODES } from '../protocol/configure.ts';
 import type { Firing, UsageAction } from '../protocol/usage-exchange.ts';
 import type { Environment, Writes } from '../store/environment.ts';
 import {
@@ -226,7 +227,7 @@ function fieldOf(
     case 'pause':
       return { field: 'paused', value: true };
     case 'refuse':
-      return { field: 'refuseNew', value: true };
+      return { field: 'refuseNew', value: action.code ?? REFUSE_CODES[0] };
     case 'capRate':
       return { field: 'ratePerSec', value: action.number };
     case 'capConcurrency':

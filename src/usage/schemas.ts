@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { isDay } from '../base/day.ts';
 import { LIMITS } from '../limits.ts';
+import { REFUSE_CODES } from '../protocol/configure.ts';
 import {
   ACTION,
   type ActionKind,
@@ -125,7 +126,6 @@ const NUMBER_MAX: { readonly [K in ActionKind]?: number } = {
   capConcurrency: LIMITS.seatsPerCell,
   ledger: LIMITS.ledgerAmountMax,
 };
-const CODE_MAX = 2 ** 32 - 1;
 
 const actionSchema = z
   .strictObject({
@@ -139,18 +139,20 @@ const actionSchema = z
         'of capRate: messages a second; of capConcurrency: permits’ seats; of ledger: an amount, or none',
       ),
     code: z
-      .int('is a whole number')
-      .min(0)
-      .max(CODE_MAX)
+      .literal(REFUSE_CODES, `is null, ${REFUSE_CODES.join(' or ')}`)
       .nullable()
       .default(null)
-      .describe('kept with the trigger'),
+      .describe('of refuse: what new messages are refused with; null: 3022'),
   })
   .refine(
     ({ kind, number }) =>
       kind === 'ledger' || (NUMBER_MAX[kind] !== undefined) === (number !== null),
     { path: ['number'], error: 'is given for capRate and capConcurrency, and may be for ledger' },
   )
+  .refine(({ kind, code }) => kind === 'refuse' || code === null, {
+    path: ['code'],
+    error: 'is given for refuse only',
+  })
   .refine(({ kind, number }) => kind !== 'capConcurrency' || Number.isInteger(number), {
     path: ['number'],
     error: 'is a whole number for capConcurrency',

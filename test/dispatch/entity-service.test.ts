@@ -64,6 +64,7 @@ t.test('absent fields get their defaults', async (t) => {
     inFlightMax: null,
     paused: false,
     refuseNew: false,
+    refuseCode: null,
     levelFloors: null,
     waitingMax: null,
     waitingBytesMax: null,

@@ -144,6 +144,14 @@ t.test('holds its tenant until it is armed anew, and leaves an audit line', asyn
   await api.call('POST /v1/tenants/acme/resume');
   await api.call(`POST /v1/triggers/${refusing}/rearm`);
   t.match(await tenant(), { refuseNew: false }, 'what the operator said stays');
+  await api.call(`DELETE /v1/triggers/${refusing}`);
+  const atCap = await trigger({ kind: 'refuse', code: 5006 });
+  await use(api, 1);
+  await until('it refuses again', async () => (await tenant()).refuseCode === 5006);
+  t.match(await api.call('POST /v1/messages', message), { status: 429, body: { code: 5006 } });
+  await api.call(`DELETE /v1/triggers/${atCap}`);
+  t.match(await tenant(), { refuseNew: false, refuseCode: null });
+  t.equal((await api.call('POST /v1/messages', message)).status, 202);
   const audit = (await api.call('GET /v1/audit?kind=tenant&name=acme')).body.items;
   const actors = audit.map(({ actor }: { actor: string }) => actor);
   t.ok(actors.includes(`trigger ${paused}`) && actors.includes(`trigger ${refusing}`));
@@ -185,8 +193,13 @@ t.test('what is no trigger is refused', async (t) => {
   const cap = (kind: string, number: number) => put({ action: { kind, number } });
   t.match(await cap('capConcurrency', 2 ** 32), /^400 1015 action.number: is at most/);
   t.match(await cap('capRate', 1e300), /^400 1015 action.number: is at most/);
-  t.match(await put({ action: { kind: 'refuse', code: -1 } }), /^400 1015 action.code/);
-  t.match(await put({ action: { kind: 'refuse', code: 2 ** 32 } }), /^400 1015 action.code/);
+  for (const code of [-1, 2 ** 32, 3023]) {
+    t.match(
+      await put({ action: { kind: 'refuse', code } }),
+      /^400 1015 action.code: is null, 3022/,
+    );
+  }
+  t.match(await put({ action: { kind: 'pause', code: 3022 } }), /^400 1015 action.code/);
   t.match(await put({ friendlyName: 'a\ud800' }), /^400 1015 friendlyName/);
   t.match(await put({ nmae: 'x' }), /^400 1014 /);
   t.match(await api.call('GET /v1/triggers/UT0'), { status: 404, body: { code: 5007 } });

@@ -139,6 +139,8 @@ pub struct TenantFields<'a> {
     pub in_flight_max: Option<u32>,
     pub paused: bool,
     pub refuse_new: bool,
+    /// What new work is refused with: `RefusingNew` or `CapReached`.
+    pub refuse_code: Code,
     pub level_floors: Option<LevelFloors>,
     /// Messages, and bytes of them, that may wait at one destination.
     pub waiting_max: Option<u64>,
@@ -408,7 +410,10 @@ fn set_fields(reader: &mut Reader<'_>) -> Result<SetFields, Code> {
 }
 
 fn tenant_fields<'a>(reader: &mut Reader<'a>) -> Result<TenantFields<'a>, Code> {
-    let has_life = base_or_all(reader, 6, 10)?;
+    let count = reader.array_len()?;
+    if ![6, 10, 11].contains(&count) {
+        return Err(Code::WrongType);
+    }
     let mut fields = TenantFields {
         set: name(reader)?,
         weight: reader.uint32()?,
@@ -417,17 +422,29 @@ fn tenant_fields<'a>(reader: &mut Reader<'a>) -> Result<TenantFields<'a>, Code> 
         in_flight_max: optional(reader, Reader::uint32)?,
         paused: reader.bool()?,
         refuse_new: false,
+        refuse_code: Code::RefusingNew,
         level_floors: None,
         waiting_max: None,
         waiting_bytes_max: None,
     };
-    if has_life {
+    if count >= 10 {
         fields.refuse_new = reader.bool()?;
         fields.level_floors = optional(reader, level_floors)?;
         fields.waiting_max = optional(reader, Reader::uint)?;
         fields.waiting_bytes_max = optional(reader, Reader::uint)?;
     }
+    if count == 11 {
+        fields.refuse_code = refuse_code(reader)?;
+    }
     Ok(fields)
+}
+
+fn refuse_code(reader: &mut Reader<'_>) -> Result<Code, Code> {
+    let number = reader.uint32()?;
+    [Code::RefusingNew, Code::CapReached]
+        .into_iter()
+        .find(|code| code.number() == number)
+        .ok_or(Code::WrongType)
 }
 
 fn level_floors(reader: &mut Reader<'_>) -> Result<LevelFloors, Code> {

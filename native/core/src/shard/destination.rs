@@ -7,6 +7,7 @@ use super::expiry::ExpiryLook;
 use super::lane::Lanes;
 use super::outstanding::Outstanding;
 use super::slowed::Slowed;
+use crate::error::Code;
 use crate::exchange::{DestinationFields, LEVELS_MAX};
 use crate::name_map::NameMap;
 use crate::record::MessageOptions;
@@ -179,7 +180,8 @@ pub struct TenantNode {
     pub account: AccountId,
     pub accepted: u64,
     pub delivered: u64,
-    pub refuse_new: bool,
+    /// What new messages are refused with; none: they are taken.
+    pub refuse_new: Option<Code>,
     /// Messages, and bytes of their bodies, that have not ended.
     pub live: u64,
     pub bytes: u64,

@@ -5,6 +5,7 @@ use super::destination::{Destination, Owner, QueueOf};
 use super::expiry::ExpiryLook;
 use super::lane::Lanes;
 use super::{Fatal, SenderConfig, Shard, TenantConfig};
+use crate::error::Code;
 use crate::exchange::{
     Change, DestinationFields, EntityKind, FairBy, LevelFloors, SenderFields, SetFields, SetOrder,
     SetPolicy, TenantFields, decode_configure, decode_in_use,
@@ -313,8 +314,8 @@ impl Shard {
             let own = self
                 .tenants
                 .get(&tenant.name)
-                .is_some_and(|fields| fields.refuse_new);
-            tenant.refuse_new = own || of_set;
+                .and_then(TenantConfig::refusal);
+            tenant.refuse_new = own.or(of_set.then_some(Code::RefusingNew));
         }
     }
 
@@ -395,6 +396,7 @@ impl Shard {
                     in_flight_max: fields.in_flight_max,
                     paused: fields.paused,
                     refuse_new: fields.refuse_new,
+                    refuse_code: fields.refuse_code,
                     level_floors: fields.level_floors,
                     waiting_max: fields.waiting_max.unwrap_or(u64::MAX),
                     waiting_bytes_max: fields.waiting_bytes_max.unwrap_or(u64::MAX),

@@ -55,6 +55,7 @@ mod trace;
 mod usage;
 
 use crate::client_frame::{Outcome, PublishItem};
+use crate::error::Code;
 use crate::exchange::{Counters, LevelFloors, SetFields};
 use crate::key_table::KeyHash;
 use crate::limits;
@@ -230,6 +231,7 @@ struct TenantConfig {
     in_flight_max: Option<u32>,
     paused: bool,
     refuse_new: bool,
+    refuse_code: Code,
     level_floors: Option<LevelFloors>,
     waiting_max: u64,
     waiting_bytes_max: u64,

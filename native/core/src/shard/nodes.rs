@@ -2,7 +2,7 @@
 
 use super::destination::{Destination, Owner, Queue, QueueName, QueueOf, TenantNode};
 use super::entities::{DEFAULT_SET, level_config, set_config, tenant_config};
-use super::{Shard, TENANT_TOTALS_MAX, TenantTotals};
+use super::{Shard, TENANT_TOTALS_MAX, TenantConfig, TenantTotals};
 use crate::error::Code;
 use crate::exchange::{LEVELS_MAX, SetOrder};
 use crate::limits;
@@ -61,14 +61,10 @@ impl Shard {
             return node;
         }
         let config = self.tenants.get(name);
-        let (waiting_max, waiting_bytes_max, refuse_new) =
-            config.map_or((u64::MAX, u64::MAX, false), |fields| {
-                (
-                    fields.waiting_max,
-                    fields.waiting_bytes_max,
-                    fields.refuse_new,
-                )
-            });
+        let (waiting_max, waiting_bytes_max) = config.map_or((u64::MAX, u64::MAX), |fields| {
+            (fields.waiting_max, fields.waiting_bytes_max)
+        });
+        let refuse_new = config.and_then(TenantConfig::refusal);
         let levels = match config {
             Some(fields) if fields.level_floors.is_some() => vec![tree::ROOT],
             _ => Vec::new(),
@@ -97,7 +93,7 @@ impl Shard {
                 account,
                 accepted: 0,
                 delivered: 0,
-                refuse_new: refuse_new || of_set,
+                refuse_new: refuse_new.or(of_set.then_some(Code::RefusingNew)),
                 live: 0,
                 bytes: 0,
                 waiting_max,
@@ -246,5 +242,12 @@ impl Shard {
                 self.sweep(place, nodes + 1);
             }
         }
+    }
+}
+
+impl TenantConfig {
+    /// What its new messages are refused with.
+    pub(super) fn refusal(&self) -> Option<Code> {
+        self.refuse_new.then_some(self.refuse_code)
     }
 }

@@ -696,8 +696,9 @@ impl Shard {
         ) else {
             unreachable!("a tenant and its queue");
         };
-        if tenant.refuse_new || entry.refuse_new {
-            return Err(NotTaken::full(Code::RefusingNew));
+        let of_entry = entry.refuse_new.then_some(Code::RefusingNew);
+        if let Some(code) = tenant.refuse_new.or(of_entry) {
+            return Err(NotTaken::full(code));
         }
         let waiting = destination.tree.waiting(queue) as usize;
         let bytes = body_bytes as u64;

@@ -582,6 +582,7 @@ fn tenant_meaning(fields: TenantFields<'_>) -> Value {
         "inFlightMax": fields.in_flight_max, "paused": fields.paused,
         "refuseNew": fields.refuse_new, "levelFloors": floors,
         "waitingMax": fields.waiting_max, "waitingBytesMax": fields.waiting_bytes_max,
+        "refuseCode": fields.refuse_code.number(),
     })
 }
 
@@ -595,6 +596,7 @@ fn without_defaults(mut read: Value, expected: &Value) -> Value {
         Some("set") => set_meaning(SetFields::default()),
         _ => json!({
             "refuseNew": false, "levelFloors": null, "waitingMax": null, "waitingBytesMax": null,
+            "refuseCode": 3022,
         }),
     };
     if let Some(fields) = read["fields"].as_object_mut() {
