@@ -6,6 +6,7 @@ import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { Child } from '../gateways/child.ts';
 import { percentilesMs } from '../load/latency.ts';
+import { processTimes } from '../process-times.ts';
 import { significant } from '../statistics.ts';
 import { UsageDaemon } from './daemon-usage.ts';
 import type { BareQuestions } from './load/bare-main.ts';
@@ -24,6 +25,8 @@ export interface FiringSide {
   readonly callbackP50Ms: number;
   readonly callbackP99Ms: number;
   readonly callbackMaxMs: number;
+  /** User and system time of all threads of the daemon, or of what stands beside it. */
+  readonly cpuUsPerFiring: number;
 }
 
 export interface FiringResult {
@@ -64,8 +67,9 @@ export async function measureFiring(firings: number): Promise<FiringResult> {
     );
     const warmUp = Math.ceil(firings * WARM_UP);
     await child.ask('oneByOne', warmUp);
-    const oneByOne = await child.ask('oneByOne', firings);
-    const clocked = await child.ask('clocked', firings, PER_SEC);
+    const { pid } = daemon.process;
+    const oneByOne = await measured(pid, () => child.ask('oneByOne', firings));
+    const clocked = await measured(pid, () => child.ask('clocked', firings, PER_SEC));
     await checkSum(daemon, warmUp + 2 * firings);
     const { flushMs } = await daemon.process.status();
     return {
@@ -73,9 +77,7 @@ export async function measureFiring(firings: number): Promise<FiringResult> {
       name: 'usage/firing-latency',
       kind: 'firing',
       tenants: TENANTS,
-      oneByOne: sideOf(oneByOne),
-      clocked: sideOf(clocked),
-      bare: sideOf(await measureBare(child, port, firings)),
+      ...{ oneByOne, clocked, bare: await measureBare(child, port, firings) },
       flushMs: significant(flushMs ?? 0),
       loadBefore,
     };
@@ -89,13 +91,13 @@ async function measureBare(
   child: Child<FiringQuestions>,
   port: number,
   firings: number,
-): Promise<FiringRun> {
+): Promise<FiringSide> {
   const bare = new Child<BareQuestions>(BARE);
   try {
     const to = await bare.ask('listen', `http://127.0.0.1:${port}`);
     await child.ask('openBare', to, TENANTS);
     await child.ask('clocked', Math.ceil(firings * WARM_UP), PER_SEC);
-    return await child.ask('clocked', firings, PER_SEC);
+    return await measured(bare.pid, () => child.ask('clocked', firings, PER_SEC));
   } finally {
     await bare.ask('end').catch(() => {});
     await bare.stop();
@@ -108,7 +110,10 @@ async function checkSum(daemon: UsageDaemon, events: number): Promise<void> {
   if (usage !== events) throw new Error(`${events} events were sent, ${usage} are counted`);
 }
 
-function sideOf({ firings, seconds, answer, callback }: FiringRun): FiringSide {
+async function measured(pid: number, run: () => Promise<FiringRun>): Promise<FiringSide> {
+  const before = processTimes(pid).processUs;
+  const { firings, seconds, answer, callback } = await run();
+  const cpuUsPerFiring = Math.round((processTimes(pid).processUs - before) / firings);
   const [answerP50Ms, answerP99Ms] = percentilesMs([answer], [50, 99]) as [number, number];
   const [callbackP50Ms, callbackP99Ms, callbackMaxMs] = percentilesMs(
     [callback],
@@ -117,6 +122,6 @@ function sideOf({ firings, seconds, answer, callback }: FiringRun): FiringSide {
   const firingsPerSec = significant(firings / seconds);
   return {
     ...{ firings, firingsPerSec, answerP50Ms, answerP99Ms },
-    ...{ callbackP50Ms, callbackP99Ms, callbackMaxMs },
+    ...{ callbackP50Ms, callbackP99Ms, callbackMaxMs, cpuUsPerFiring },
   };
 }

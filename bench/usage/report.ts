@@ -26,7 +26,7 @@ function factsOf(row: UsageResult): string[] {
 
 function firingFactsOf({ oneByOne, clocked, bare }: FiringResult): string[] {
   const of = (name: string, side: FiringSide): string =>
-    `${name} ${side.firingsPerSec}/s: answer p50 ${side.answerP50Ms} ms, then callback p50 ${side.callbackP50Ms} ms, p99 ${side.callbackP99Ms} ms, max ${side.callbackMaxMs} ms`;
+    `${name} ${side.firingsPerSec}/s: answer p50 ${side.answerP50Ms} ms, then callback p50 ${side.callbackP50Ms} ms, p99 ${side.callbackP99Ms} ms, max ${side.callbackMaxMs} ms, CPU ${side.cpuUsPerFiring} µs`;
   return [of('one by one', oneByOne), of('by the clock', clocked), of('bare', bare)];
 }
 
