@@ -18,7 +18,10 @@ const hook = new URL('./ts-hook.mjs', import.meta.url).href;
 export async function testFiles() {
   const names = await readdir(join(root, 'test'), { recursive: true });
   const files = names.filter((name) => name.endsWith('.test.ts')).sort();
-  const rank = (file) => (/^(crash|gate|usage|bench|shard|gateway|accounts|callbacks|cli|proxy|rest)\//.test(file) ? 0 : 1);
+  const rank = (file) =>
+    /^(crash|gate|usage|bench|shard|gateway|accounts|callbacks|cli|proxy|rest)\//.test(file)
+      ? 0
+      : 1;
   return files.sort((one, other) => rank(one) - rank(other)).map((file) => join('test', file));
 }
 
