@@ -171,7 +171,7 @@ fn counters_of_all_are_bounded_also_those_of_tags() {
     };
     desk.tell(1, &told(1, "red"));
     let calls = Event::of("beta", "calls", 1);
-    assert_eq!(codes(&mut desk, &[calls.clone()]), [0]);
+    assert_eq!(codes(&mut desk, std::slice::from_ref(&calls)), [0]);
     // There are three.
     let others = [Event::of("beta", "pages", 1), calls.clone().tagged("t")];
     assert_eq!(codes(&mut desk, &others), [5002, 5002]);
