@@ -61,9 +61,15 @@ class Flood {
     this.#sums = options.accounts.map(() => ({ accepted: 0, units: 0, refused: 0 }));
   }
 
-  /** Sends what is not answered. @returns whether the daemon was lost before all of it was */
-  async turn(target: WebSocketTarget): Promise<boolean> {
-    this.#left = this.#frames.flatMap((_, frame) => (this.#isAnswered[frame] ? [] : [frame]));
+  /**
+   * Sends what is not answered.
+   *
+   * @param share of all frames that are sent in this turn: with less than 1 it ends with the daemon
+   * @returns whether the daemon was lost before all was answered
+   */
+  async turn(target: WebSocketTarget, share: number): Promise<boolean> {
+    const frames = this.#frames.slice(0, Math.ceil(this.#frames.length * share));
+    this.#left = frames.flatMap((_, frame) => (this.#isAnswered[frame] ? [] : [frame]));
     this.#left.reverse();
     const lost = new Promise<boolean>((resolve) => {
       this.#ended = resolve;
@@ -170,7 +176,7 @@ export const questions = {
   prepare(options: FloodOptions): void {
     flood = new Flood(options);
   },
-  turn: (target: WebSocketTarget): Promise<boolean> => made().turn(target),
+  turn: (target: WebSocketTarget, share: number): Promise<boolean> => made().turn(target, share),
   /** Messages that were answered so far. */
   answered: (): number => made().answered * PER_FRAME,
   result: (): FloodResult => made().result(),
