@@ -122,9 +122,9 @@ export class Callbacks {
       this.counts.below += 1;
       this.faults.push(`${token} came at ${currentValue}, below ${value}`);
     }
-    const asked = trigger.asked.get(period)?.[trigger.by];
+    const asked = (trigger.asked.get(period)?.[trigger.by] ?? 0) - trigger.base;
     const isAsked = (CATEGORIES as readonly string[]).includes(trigger.category);
-    if (isAsked && currentValue > (asked ?? 0) - trigger.base) {
+    if (isAsked && currentValue > asked) {
       this.counts.ahead += 1;
       this.faults.push(`${token} came at ${currentValue}, and only ${asked} was asked`);
     }

@@ -15,7 +15,7 @@ const KIND_SHARES: Readonly<Record<KillKind, number>> = {
   restart: 0.15,
 };
 const LONG_SHARE = 0.2;
-const LONG_MS = [5_500, 8_000] as const;
+const LONG_MS = [6_000, 9_000] as const;
 const SHORT_MS = [150, 1_500] as const;
 /** How long an aimed kill waits for what it aims at. */
 const AIM_TIMEOUT_MS = 3_000;

@@ -62,6 +62,8 @@ async function fold(): Promise<boolean> {
     ...{ events: size('events'), kills: size('kills'), clients: size('clients') },
     ...{ shards: size('shards'), seed, today: values.today, build: changed?.path },
     showsProgress: true,
+    // What is taken away may be what is waited for.
+    ...(mutation !== undefined && { drainTimeoutMs: 20_000 }),
   });
   for (const fault of faults) console.error(fault);
   Object.assign(report, figures);

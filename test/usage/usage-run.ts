@@ -68,6 +68,8 @@ export class UsageRun {
   readonly #faults: string[] = [];
   #daemon: BuiltDaemon;
   #swing: Swing | undefined;
+  /** Of messages, by what became of them. */
+  #numbers: ReadonlyMap<string, number> = new Map();
   /** Of lives that are over, and of the one that is. */
   #checkpoints = { before: 0, now: 0 };
 
@@ -91,15 +93,14 @@ export class UsageRun {
     this.#daemon = parts.daemon;
     const { lives, ms } = planLives(this.#random, options.kills);
     this.#lives = lives;
-    const common = { random: this.#random };
     this.#mix = new Mix({
-      ...common,
-      ...{ fold: this.#fold, startMs: this.#startMs, nowMs: () => this.#nowMs() },
+      ...{ random: this.#random, fold: this.#fold },
+      ...{ startMs: this.#startMs, nowMs: () => this.#nowMs() },
       counted: (counted) => this.#triggers.counted(counted),
     });
     this.#clients = new Clients({
-      ...common,
-      ...{ mix: this.#mix, connections: options.clients, perSec: (1000 * options.events) / ms },
+      ...{ random: this.#random, mix: this.#mix },
+      ...{ connections: options.clients, perSec: (1000 * options.events) / ms },
       isOver: () => this.#share >= 1,
       onCrossed: () => this.#aim.hit('answer'),
     });
@@ -143,15 +144,23 @@ export class UsageRun {
       await this.#prepare();
       this.#clients.begin();
       for (const [at, life] of this.#lives.entries()) {
-        while (this.#share < life.until) await pause(2);
+        await this.#reach(life.until);
         await this.#kill(life.kind);
         this.#say(`life ${at + 1} of ${this.#lives.length}, ${life.kind}`);
       }
-      while (this.#share < 1) await pause(10);
+      await this.#reach(1);
       await this.#drain();
       return await this.#verdict();
     } finally {
       clearInterval(timer);
+    }
+  }
+
+  /** @throws Error when the daemon ended by itself */
+  async #reach(share: number): Promise<void> {
+    while (this.#share < share) {
+      this.#daemon.assertAlive();
+      await pause(2);
     }
   }
 
@@ -238,8 +247,6 @@ export class UsageRun {
     this.#say('waiting for callbacks');
   }
 
-  #numbers = new Map<string, number>();
-
   #last({ tenant, category, tag, everyN: count = 1 }: TriggerPlan, at: number): AskedEvent[] {
     if (/^(messages|totalprice)|level/.test(category)) return [];
     const entry = { tenant, category, quantity: 1, count, key: `last ${at}` };
@@ -315,8 +322,9 @@ export class UsageRun {
 
   async #lookAtCheckpoints(): Promise<void> {
     try {
-      const { checkpoints } = (await this.#daemon.get('usage/stats')) as { checkpoints: number };
-      this.#checkpoints.now = Math.max(this.#checkpoints.now, checkpoints);
+      const text = await this.#daemon.text('/metrics');
+      const [, checkpoints = 0] = /^fairlead_usage_checkpoints_total (\d+)/m.exec(text) ?? [];
+      this.#checkpoints.now = Math.max(this.#checkpoints.now, Number(checkpoints));
     } catch {
       // It is down.
     }
