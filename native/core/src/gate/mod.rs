@@ -38,6 +38,7 @@ mod local;
 mod names;
 mod permit;
 mod recovery;
+mod slots;
 mod snapshot;
 mod step;
 pub mod table;

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::atomic::Atomic;
 use super::cell::{CLOSED, Cell, CellId, Counts, generation, life, references};
+use super::slots::Slots;
 use super::word::Word;
 use crate::limits::{CELL_PLACES, SEATS_PER_CELL};
 
@@ -22,7 +23,7 @@ pub struct Full;
 pub struct FloorsFull;
 
 pub struct Table<A = AtomicU64> {
-    slots: Box<[Cell<A>]>,
+    slots: Slots<A>,
     /// 1 while a cell is made or a floor changed.
     changing: A,
 }
@@ -30,24 +31,9 @@ pub struct Table<A = AtomicU64> {
 impl Table<AtomicU64> {
     /// A table for `capacity` cells in use at once: 64 to 128 bytes each, which the system hands out
     /// as they are touched.
-    #[expect(
-        clippy::cast_ptr_alignment,
-        reason = "the layout asks for a cell's alignment"
-    )]
     pub fn new(capacity: usize) -> Table {
-        let slots = slots_for(capacity);
-        let layout = std::alloc::Layout::array::<Cell<AtomicU64>>(slots).expect("fits memory");
-        // SAFETY: the layout is not empty.
-        let memory = unsafe { std::alloc::alloc_zeroed(layout) };
-        if memory.is_null() {
-            std::alloc::handle_alloc_error(layout);
-        }
-        let slots = std::ptr::slice_from_raw_parts_mut(memory.cast::<Cell<AtomicU64>>(), slots);
-        // SAFETY: the memory has the layout that a box of these cells gives back, nobody else has it,
-        // and a cell is four `AtomicU64`, for each of which zero is a value.
-        let slots = unsafe { Box::from_raw(slots) };
         Table {
-            slots,
+            slots: Slots::zeroed(slots_for(capacity)),
             changing: AtomicU64::new(0),
         }
     }
@@ -56,9 +42,9 @@ impl Table<AtomicU64> {
 impl<A: Atomic> Table<A> {
     /// As `new`, with any kind of atomics.
     pub fn with_atomics(capacity: usize) -> Table<A> {
-        let slots = (0..slots_for(capacity)).map(|_| Cell::default()).collect();
+        let slots: Box<[Cell<A>]> = (0..slots_for(capacity)).map(|_| Cell::default()).collect();
         Table {
-            slots,
+            slots: slots.into(),
             changing: A::default(),
         }
     }
