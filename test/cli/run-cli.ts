@@ -1,4 +1,4 @@
-// Runs the command from source, as a child process with a clean environment, or many of them in one.
+// Runs the built command as a child process with a clean environment, or many commands, from source, in one.
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { tsHook } from '../support/ts-hook.ts';
 
 const root = join(import.meta.dirname, '../..');
 const loader = ['--import', tsHook];
-const command = [...loader, join(root, 'src/main.ts')];
+const command = [join(root, 'dist/main-launcher.cjs')];
 const inherited = { PATH: process.env.PATH ?? '' };
 
 export interface CliResult {

@@ -118,7 +118,7 @@ const killShort = (
   more: Partial<CrashOptions> = {},
 ) =>
   runUntil(figure, {
-    ...{ kills: 2, seed: 6, msBetween: [300, 500], drainTimeoutMs: 3_000, build },
+    ...{ kills: 1, seed: 6, msBetween: [300, 500], drainTimeoutMs: 3_000, build },
     ...more,
   });
 

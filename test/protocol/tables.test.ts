@@ -37,7 +37,7 @@ t.test('limits of the core', async (t) => {
   const own = [
     ...['recordsPerExchange', 'cellsPerChain', 'cellPlaces', 'takeTriesMax', 'freePermitsMin'],
     ...['gateIdleMs', 'gateLogBytes', 'gateLogRecords', 'snapshotPermits', 'gateDeletes'],
-    ...['gateItems', 'gateKeysLookedAt', 'gatePaceUsMax'],
+    ...['gateItems', 'gateKeysLookedAt', 'gatePaceUsMax', 'gateTurnsLost', 'gateCountedTenants'],
     ...['usageQuantityEnd', 'usageCountEnd', 'usageCountersAll', 'usageDirtyCells', 'usageItems'],
     ...['usageCheckpointCells', 'usageCheckpointMs', 'usageLogBytes', 'usagePieceCells'],
     ...['usageDeletes', 'usageReads', 'usageReadDays', 'usageReadRanges', 'usageParents'],
