@@ -27,7 +27,14 @@ finish({
 async function cargoTests() {
   const { code, stdout } = await run(
     'cargo',
-    ['test', '--manifest-path=native/Cargo.toml', '--profile=test-fast', '--no-fail-fast'],
+    [
+      'test',
+      '--manifest-path=native/Cargo.toml',
+      '--profile=test-fast',
+      '--lib',
+      '--tests',
+      '--no-fail-fast',
+    ],
     { capture: true },
   );
   const results = [...stdout.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed/gm)];

@@ -1,10 +1,11 @@
 import t from 'tap';
 import { measureLife } from '../../bench/life.ts';
 import { formatRow } from '../../bench/report.ts';
+import { notLong } from '../support/long-form.ts';
 
 const MESSAGES = 10_000;
 
-t.test('life rows measure what they say, on a daemon of its own', async (t) => {
+t.test('life rows measure what they say, on a daemon of its own', { skip: notLong }, async (t) => {
   const rows = [];
   // The other two rows do the same with more restarts and rests; `npm run bench` runs all of them.
   for (const filter of ['life/scheduled/punctual', 'life/keyed']) {

@@ -15,13 +15,14 @@
  * The last two are here, in one run: they show in different figures.
  */
 import t from 'tap';
+import { notLong } from '../support/long-form.ts';
 import { changedBuild } from './changed-build.ts';
 import { MUTATIONS } from './gateway-changes.ts';
 import { gatewayRun } from './gateway-run.ts';
 
 t.setTimeout(240_000);
 
-t.test('it shows when nobody waits for answers', async (t) => {
+t.test('it shows when nobody waits for answers', { skip: notLong }, async (t) => {
   const mutations = [MUTATIONS.answerAwaited, MUTATIONS.requestAwaited];
   const build = changedBuild(mutations.flatMap(({ changes }) => [...changes]));
   try {

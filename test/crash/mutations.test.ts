@@ -19,6 +19,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { notLong } from '../support/long-form.ts';
 import { type Change, changedBuild } from './changed-build.ts';
 import { type CrashOptions, type CrashResult, crashRun } from './crash-run.ts';
 import { BuiltDaemon, freePort } from './daemon-process.ts';
@@ -81,7 +82,7 @@ async function runUntil(
   return result;
 }
 
-t.test('effects released as they arrive are out of order', async (t) => {
+t.test('effects released as they arrive are out of order', { skip: notLong }, async (t) => {
   const change = {
     file: 'shard/shard-port.js',
     from: `        for (;;) {
@@ -122,43 +123,51 @@ const killShort = (
     ...more,
   });
 
-t.test('without the records of keys, a repeat makes another message', async (t) => {
-  const change = {
-    file: JOURNAL,
-    from: 'if (put)',
-    to: 'if (put && key[0] === 5) continue;\nif (put)',
-  };
-  const { repeatsWrong, passed } = await withChange(change, (build) =>
-    killShort('repeatsWrong', build),
-  );
-  t.comment(`${repeatsWrong} repeats wrong`);
-  t.ok(repeatsWrong > 0);
-  t.notOk(passed);
-});
-
-t.test('without the log of cancels, a cancelled message is delivered', async (t) => {
-  const changes = [
-    {
-      file: JOURNAL,
-      from: IMPORT,
-      to: `${IMPORT}\nimport { decodeLogRecord } from '../protocol/record-log.js';`,
-    },
-    {
+t.test(
+  'without the records of keys, a repeat makes another message',
+  { skip: notLong },
+  async (t) => {
+    const change = {
       file: JOURNAL,
       from: 'if (put)',
-      to: `if (put && key[0] === 3 && decodeLogRecord(value).settled.some(({ outcome }) => outcome === 21)) continue;
-        if (put)`,
-    },
-  ];
-  const { deliveredAfterCancel, passed } = await withChange(changes, (build) =>
-    killShort('deliveredAfterCancel', build),
-  );
-  t.comment(`${deliveredAfterCancel} delivered after their cancel`);
-  t.ok(deliveredAfterCancel > 0);
-  t.notOk(passed);
-});
+      to: 'if (put && key[0] === 5) continue;\nif (put)',
+    };
+    const { repeatsWrong, passed } = await withChange(change, (build) =>
+      killShort('repeatsWrong', build),
+    );
+    t.comment(`${repeatsWrong} repeats wrong`);
+    t.ok(repeatsWrong > 0);
+    t.notOk(passed);
+  },
+);
 
-t.test('with validities that are ignored, messages come late', async (t) => {
+t.test(
+  'without the log of cancels, a cancelled message is delivered',
+  { skip: notLong },
+  async (t) => {
+    const changes = [
+      {
+        file: JOURNAL,
+        from: IMPORT,
+        to: `${IMPORT}\nimport { decodeLogRecord } from '../protocol/record-log.js';`,
+      },
+      {
+        file: JOURNAL,
+        from: 'if (put)',
+        to: `if (put && key[0] === 3 && decodeLogRecord(value).settled.some(({ outcome }) => outcome === 21)) continue;
+        if (put)`,
+      },
+    ];
+    const { deliveredAfterCancel, passed } = await withChange(changes, (build) =>
+      killShort('deliveredAfterCancel', build),
+    );
+    t.comment(`${deliveredAfterCancel} delivered after their cancel`);
+    t.ok(deliveredAfterCancel > 0);
+    t.notOk(passed);
+  },
+);
+
+t.test('with validities that are ignored, messages come late', { skip: notLong }, async (t) => {
   const port = 'shard/shard-port.js';
   const changes = [
     {

@@ -1,5 +1,6 @@
 // What is taken away turns its run red: the observer sees what it is there for.
 import t from 'tap';
+import { notLong } from '../support/long-form.ts';
 import { massRun } from './mass-run.ts';
 import { mixRun } from './mix-run.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
@@ -20,7 +21,7 @@ const RUNS = {
 
 // The others: `npm run test:gate -- --without NAME`.
 for (const [name, run] of Object.entries(RUNS)) {
-  t.test(`${name} without release-last`, async (t) => {
+  t.test(`${name} without release-last`, { skip: notLong }, async (t) => {
     const { plan, massPlan } = MUTATIONS['release-last'] as Mutation;
     const { faults, ...figures } = await run(plan, massPlan);
     t.comment(JSON.stringify(figures));

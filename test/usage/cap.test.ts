@@ -1,5 +1,6 @@
 // The flood against hard caps, small: over kill -9 on several shards, and with caps that are one too high.
 import t from 'tap';
+import { notLong } from '../support/long-form.ts';
 import { capRun } from './cap-run.ts';
 
 t.test('not one message more, not one less, over kill -9', { timeout: 120_000 }, async (t) => {
@@ -14,7 +15,7 @@ t.test('not one message more, not one less, over kill -9', { timeout: 120_000 },
   t.equal(free?.refused, 0);
 });
 
-t.test('a cap that is one too high is seen', { timeout: 120_000 }, async (t) => {
+t.test('a cap that is one too high is seen', { timeout: 120_000, skip: notLong }, async (t) => {
   const options = { shards: 1, messages: 5_000, seed: 2, processes: 1, hiddenMore: true };
   const run = await capRun(options);
   t.notOk(run.passed);

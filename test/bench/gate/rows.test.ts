@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { redisVersion } from '../../../bench/gate/redis.ts';
 import { measureGate } from '../../../bench/gate/rows.ts';
 import { formatRow, type Row } from '../../../bench/report.ts';
+import { notLong } from '../../support/long-form.ts';
 
 async function rowsOf(filter: string, generators = 1): Promise<Row[]> {
   const rows: Row[] = [];
@@ -27,30 +28,34 @@ const besideRedis = {
   redisSkipped: version === undefined ? 'redis-server is not installed' : null,
 };
 
-t.test('lists that wait for the disk, by two generators with keys of their own', async (t) => {
-  const rows = await rowsOf('gate/pairs/50/strict', 2);
-  t.match(rows, [
-    {
-      name: 'gate/pairs/50/strict',
-      durability: 'strict',
-      tenants: 200,
-      outstanding: 5_000,
-      limit: 25,
-      daemon: { pairsPerSec: Number, serverCpuUsPerPair: Number, acquireP99Ms: Number },
-      ...besideRedis,
-    },
-  ]);
-  checkText(t, rows);
-});
+t.test(
+  'lists that wait for the disk, by two generators with keys of their own',
+  { skip: notLong },
+  async (t) => {
+    const rows = await rowsOf('gate/pairs/50/strict', 2);
+    t.match(rows, [
+      {
+        name: 'gate/pairs/50/strict',
+        durability: 'strict',
+        tenants: 200,
+        outstanding: 5_000,
+        limit: 25,
+        daemon: { pairsPerSec: Number, serverCpuUsPerPair: Number, acquireP99Ms: Number },
+        ...besideRedis,
+      },
+    ]);
+    checkText(t, rows);
+  },
+);
 
-t.test('one at a time', async (t) => {
+t.test('one at a time', { skip: notLong }, async (t) => {
   const rows = await rowsOf('gate/roundtrip/relaxed');
   const daemon = { acquireP50Ms: Number, acquireP99Ms: Number };
   t.match(rows, [{ name: 'gate/roundtrip/relaxed', limit: 1, daemon, ...besideRedis }]);
   checkText(t, rows);
 });
 
-t.test('the proxy, beside another before the same backend', async (t) => {
+t.test('the proxy, beside another before the same backend', { skip: notLong }, async (t) => {
   const rows = await rowsOf('gate/proxy');
   const figures = {
     daemon: { requestsPerSec: Number, cpuUsPerRequest: Number },

@@ -84,7 +84,7 @@ t.test('a link that breaks again and again: each message has its outcome', async
   const { smsc, proxy, link } = await bound(
     t,
     { onSubmit: slowly(3) },
-    { settings: { sessions: 2, pduTimeoutMs: 3_000 }, clock: fastClock(5) },
+    { settings: { sessions: 2, pduTimeoutMs: 10_000 }, clock: fastClock(5) },
   );
   const faults = [
     () => proxy.drop(),
