@@ -124,7 +124,7 @@ t.test('a token that expired in use is asked for again, if there is a function',
 
 t.test('a silent daemon is asked for a sign of life, and then given up', async (t) => {
   const daemon = await FakeDaemon.start(t);
-  const client = daemon.client(t, { heartbeatMs: 20 });
+  const client = daemon.client(t, { heartbeatMs: 250 });
   await client.whenConnected();
   const asked = await daemon.frame(KIND.status);
   asked.link.error(asked.id, 1007, 'not yet');
@@ -138,8 +138,10 @@ t.test('a daemon that accepts and says nothing is given up', async (t) => {
   const daemon = await FakeDaemon.start(t, (link, count) => {
     if (count > 1) link.hello();
   });
-  await daemon.client(t, { openTimeoutMs: 20 }).whenConnected();
-  t.equal(daemon.links.length, 2);
+  await daemon.client(t, { openTimeoutMs: 100 }).whenConnected();
+  // More than one on a host that stalls.
+  t.ok(daemon.links.length >= 2);
+  t.equal(daemon.links[0]?.socket.readyState, WebSocket.CLOSED);
 });
 
 t.test('bytes that are no frame end the connection, not the client', async (t) => {

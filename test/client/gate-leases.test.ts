@@ -6,7 +6,8 @@ import { KIND } from '../../src/protocol/kinds.ts';
 import type { FakeDaemon } from './fake-daemon.ts';
 import { failure, gated, grantAll, permitOf } from './fake-gate.ts';
 
-const SHORT_MS = 1200;
+/** Long enough that a host that stalls is not taken for one that is late. */
+const SHORT_MS = 3000;
 
 /** Permits of one frame, numbered from 1. */
 async function held(daemon: FakeDaemon, gate: Gate, count: number, leaseMs = SHORT_MS) {

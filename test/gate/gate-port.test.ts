@@ -135,14 +135,14 @@ t.test('callers of the process wait for no flush and are told once', async (t) =
 
 t.test('the machine says when it wants the next step', async (t) => {
   const { machine, port } = make();
-  machine.ready.push({ wakeAfterMs: 0 }, { wakeAfterMs: 30 });
+  machine.ready.push({ wakeAfterMs: 0 }, { wakeAfterMs: 400 });
   port.stepSoon();
   await turn();
   await turn();
   t.equal(machine.steps.length, 2, 'at once');
-  await new Promise((resolve) => setTimeout(resolve, 15));
+  await new Promise((resolve) => setTimeout(resolve, 50));
   t.equal(machine.steps.length, 2);
-  await new Promise((resolve) => setTimeout(resolve, 40));
+  await new Promise((resolve) => setTimeout(resolve, 400));
   t.equal(machine.steps.length, 3, 'later');
 });
 

@@ -81,7 +81,7 @@ t.test('a gateway that rests holds up its own destination only', async (t) => {
   const api = await MessageApi.start(t, LOOPBACK);
   let limited = true;
   const slow = await WebhookPeer.start(t, () =>
-    limited ? { status: 429, headers: { 'retry-after': '2' } } : { status: 200 },
+    limited ? { status: 429, headers: { 'retry-after': '5' } } : { status: 200 },
   );
   const fast = await WebhookPeer.start(t);
   for (const name of ['s', 'f']) await api.call(`PUT /v1/destinations/${name}`, { shardKey: 'k' });
@@ -92,7 +92,7 @@ t.test('a gateway that rests holds up its own destination only', async (t) => {
   const startMs = performance.now();
   await allSent(api, await batch(api, 100, 'f'));
   const tookMs = performance.now() - startMs;
-  t.ok(tookMs < 1_900, `the other took ${tookMs} ms`);
+  t.ok(tookMs < 4_900, `the other took ${tookMs} ms`);
   limited = false;
   await allSent(api, waiting);
   t.equal(slow.messages.filter(({ attempt }) => attempt !== 1).length, 0, 'a rest is no attempt');
@@ -125,7 +125,7 @@ t.test('a lease that ends before the time-out ends the attempt', async (t) => {
   const peer = await WebhookPeer.start(t, ([message]) =>
     message?.attempt === 1 ? undefined : { status: 200 },
   );
-  await api.call('PUT /v1/destinations/d', { leaseMs: 500, retryBaseMs: 20 });
+  await api.call('PUT /v1/destinations/d', { leaseMs: 1_000, retryBaseMs: 20 });
   await putWebhookGateway(api, 'g', { destinations: ['d'], url: peer.url });
   const id = await api.send({ destination: 'd', tenant: 'a' });
   const found = await api.until(id, 'sent');

@@ -195,11 +195,11 @@ t.test('an answer that counts with its head', async (t) => {
   const client = localClient();
   t.teardown(() => client.close());
   const post = () =>
-    client.send({ url: endless, method: 'POST', timeoutMs: 1_000, expectBody: false });
+    client.send({ url: endless, method: 'POST', timeoutMs: 5_000, expectBody: false });
   t.equal((await post()).status, 204);
   const { status, body, ms } = await post();
   t.strictSame([status, body.length], [200, 0]);
-  t.ok(ms < 500);
+  t.ok(ms < 2_500);
   while (client.numbers.sockets > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   t.pass('the socket of the flood was ended');
 });

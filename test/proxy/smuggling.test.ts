@@ -207,8 +207,9 @@ for (const [name, { raw, answer, arrives, isCounted }] of Object.entries({
     const client = new RawClient(port);
     t.teardown(() => client.socket.destroy());
     client.send(raw);
-    if (arrives !== undefined) await until(() => client.statuses.length > 0);
-    else await pause(SETTLE_MS);
+    if (answer === 'cut') await client.closed;
+    else if (answer !== 'held') await until(() => client.statuses.length > 0);
+    if (arrives === undefined) await pause(SETTLE_MS);
     t.strictSame(backend.faults, [], 'nothing malformed arrives');
     t.strictSame(
       backend.requests.map(({ target, body }) => [target.startsWith('/in'), body]),
