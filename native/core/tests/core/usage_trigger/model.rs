@@ -5,6 +5,7 @@ use super::desk::Event;
 use fairlead_core::usage::calendar::{Period, day_of_ms};
 use fairlead_core::usage::trigger::Spec;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 /// Trigger, index, period, arming.
 pub type Token = (u64, u64, String, u64);
@@ -46,7 +47,7 @@ impl Model {
             quiet: BTreeSet::from([now_period(spec, now_ms)]),
         };
         if spec.relative {
-            made.base = self.sums(spec, None, self.events.len()).0;
+            made.base = self.sums(spec, None, 0..self.events.len()).0;
         }
         self.made.insert(number, made);
     }
@@ -61,6 +62,9 @@ impl Model {
     }
 
     fn is_of(&self, spec: &Spec, event: &Event) -> bool {
+        if *event.category != *spec.category || *event.tag != *spec.tag {
+            return false;
+        }
         let mut account = event.account;
         while spec.sub_accounts && *account != *spec.account {
             match self.parents.get(account) {
@@ -68,16 +72,17 @@ impl Model {
                 None => return false,
             }
         }
-        *account == *spec.account && *event.category == *spec.category && *event.tag == *spec.tag
+        *account == *spec.account
     }
 
-    /// Total and count of a period among the first of all events.
-    fn sums(&self, spec: &Spec, period: Option<Period>, first: usize) -> (i128, i64) {
+    /// Total and count of a period among some of the events.
+    fn sums(&self, spec: &Spec, period: Option<Period>, among: Range<usize>) -> (i128, i64) {
+        let kind = spec.recurring.period();
         let is_in = |event: &&Event| {
-            let of = Period::of_day(spec.recurring.period(), event.day);
-            self.is_of(spec, event) && period.is_none_or(|period| period == of)
+            self.is_of(spec, event)
+                && period.is_none_or(|period| period == Period::of_day(kind, event.day))
         };
-        let events = self.events[..first].iter().filter(is_in);
+        let events = self.events[among].iter().filter(is_in);
         events.fold((0, 0), |sum, event| {
             (sum.0 + spec.by.of(&event.sums), sum.1 + event.sums.count)
         })
@@ -100,7 +105,11 @@ impl Model {
         self.events.extend_from_slice(events);
         let mut fired = Vec::new();
         for number in self.made.keys().copied().collect::<Vec<_>>() {
-            let spec = self.made[&number].spec.clone();
+            let spec = &self.made[&number].spec;
+            if !events.iter().any(|event| self.is_of(spec, event)) {
+                continue;
+            }
+            let spec = spec.clone();
             let of: Vec<&Event> = events
                 .iter()
                 .filter(|event| self.is_of(&spec, event))
@@ -114,8 +123,9 @@ impl Model {
                 let is_counted = of
                     .iter()
                     .any(|event| Period::of_day(kind, event.day) == period && event.events > 0);
-                let count_before = self.sums(&spec, Some(period), before).1;
-                let (total, count) = self.sums(&spec, Some(period), self.events.len());
+                let (total_before, count_before) = self.sums(&spec, Some(period), 0..before);
+                let (more, came) = self.sums(&spec, Some(period), before..self.events.len());
+                let (total, count) = (total_before + more, count_before + came);
                 let every = i64::from(spec.every_n);
                 let is_turn =
                     every == 1 || count.div_euclid(every) > count_before.div_euclid(every);
@@ -136,7 +146,7 @@ impl Model {
         for number in self.made.keys().copied().collect::<Vec<_>>() {
             let spec = self.made[&number].spec.clone();
             let period = now_period(&spec, now_ms);
-            let total = self.sums(&spec, Some(period), self.events.len()).0;
+            let total = self.sums(&spec, Some(period), 0..self.events.len()).0;
             let made = self.made.get_mut(&number).unwrap();
             let is_judged = !made.quiet.contains(&period);
             fired.extend(made.judge(number, period, total, is_judged));
