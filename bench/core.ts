@@ -1,4 +1,4 @@
-/** `--scope core`: the criterion benchmarks of native/core, as rows. */
+/** `--scope core`: the criterion benchmarks of native/bench, as rows. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

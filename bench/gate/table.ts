@@ -1,4 +1,4 @@
-/** `gate/table/…`: take and give in the native table, nobody else at it: criterion benchmarks of native/core. */
+/** `gate/table/…`: take and give in the native table, nobody else at it: criterion benchmarks of native/bench. */
 import { loadavg } from 'node:os';
 import { measureCore } from '../core.ts';
 import type { CoreResult } from '../criterion.ts';
