@@ -3,8 +3,9 @@
 //!
 //! What is reserved lies in a table that all shards share (`usage::reserve`), so what is decided here
 //! depends on the others; it stands in the batch record, and replay never asks. A frame takes
-//! once a cap for a run of an account's messages. What of that is not used goes back at its end. What a message gives back is free again only when its end is committed, or a crash
-//! between would leave both it and the one that took its place.
+//! once a cap for a run of an account's messages. What of that is not used goes back at its end. What
+//! a message gives back is free again only when its end is committed, or a crash between would leave
+//! both it and the one that took its place.
 
 use super::Shard;
 use super::accounts::AccountId;
@@ -421,22 +422,29 @@ impl Shard {
     /// A cap named `tenant/name`; one whose category, measure or period is another has another slot.
     pub(super) fn put_cap(&mut self, name: &str, fields: Option<CapFields<'_>>) {
         let cap = fields.as_ref().and_then(Cap::of);
-        if let Some(cap) = cap {
-            self.usage.caps.slots.open(cap.slot, cap.period);
-        }
         let before = match cap {
             Some(cap) => self.usage.caps.named.insert(name.as_bytes().into(), cap),
             None => self.usage.caps.named.remove(name.as_bytes()),
         };
         let tenant = name.split_once('/').map_or(name, |(tenant, _)| tenant);
         self.usage.caps.rebuild(tenant.as_bytes());
-        if let Some(cap) = cap.filter(|cap| before != Some(*cap))
-            && self.recovering.is_none()
-        {
-            // Those of this exchange, too.
-            self.close_batch();
-            self.add_held(self.held(|slot| slot == cap.slot));
+        if let Some(cap) = cap.filter(|cap| before != Some(*cap)) {
+            self.open_cap(cap);
         }
+    }
+
+    /// Takes what waits; what was counted before is only in the counters, if it was told already.
+    fn open_cap(&mut self, cap: Cap) {
+        let slots = self.usage.caps.slots;
+        if self.recovering.is_some() {
+            // What is stored is told again, and known by that.
+            return slots.open(cap.slot, cap.period);
+        }
+        // Those of this exchange, too.
+        self.close_batch();
+        let counted = (self.options.shard, self.seal_usage());
+        slots.open_after(cap.slot, cap.period, counted);
+        self.add_held(self.held(|slot| slot == cap.slot));
     }
 
     /// The prices of `messages`, or of one tenant's (`messages/tenant`); those of other categories are

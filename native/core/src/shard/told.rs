@@ -98,6 +98,8 @@ pub struct Told {
     bytes: u64,
     /// Records up to it were taken.
     taken: u64,
+    /// Records up to it are not written anew.
+    sealed: u64,
     /// Records not yet told, with the exchange that wrote them.
     at_hand: BTreeMap<u64, (u64, Box<[u8]>)>,
     at_hand_bytes: u64,
@@ -118,6 +120,7 @@ impl Told {
             told_bytes: 0,
             bytes: 0,
             taken: 0,
+            sealed: 0,
             at_hand: BTreeMap::new(),
             at_hand_bytes: 0,
             telling: Vec::new(),
@@ -187,10 +190,17 @@ impl Told {
     pub fn untold(&self) -> Option<&[u8]> {
         let &(sequence, _) = self.stored.back()?;
         let is_told = self.told >= self.stored.len();
-        if is_told || sequence <= self.recovered || sequence <= self.taken {
+        let kept = self.recovered.max(self.taken).max(self.sealed);
+        if is_told || sequence <= kept {
             return None;
         }
         self.at_hand.get(&sequence).map(|(_, value)| &**value)
+    }
+
+    /// What comes from now on is in records after the one returned.
+    pub const fn seal(&mut self) -> u64 {
+        self.sealed = self.next - 1;
+        self.sealed
     }
 
     /// Writes that record anew.

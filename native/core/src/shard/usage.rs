@@ -285,6 +285,20 @@ impl Shard {
 
     /// Stores what this exchange counted, deletes what was taken, and chooses what is told.
     pub(super) fn write_usage(&mut self) {
+        self.store_usage();
+        let (told, journal) = (&mut self.usage.told, &mut self.journal);
+        told.delete_taken(journal);
+        told.choose(&mut self.wants);
+    }
+
+    /// Stores what was counted up to now; what is counted from now on is in later records than the one
+    /// returned.
+    pub(super) fn seal_usage(&mut self) -> u64 {
+        self.store_usage();
+        self.usage.told.seal()
+    }
+
+    fn store_usage(&mut self) {
         let mut lists = std::mem::take(&mut self.usage.lists);
         self.collect_usage(&mut lists);
         let (usage, journal) = (&mut self.usage, &mut self.journal);
@@ -301,8 +315,6 @@ impl Shard {
             }
         }
         usage.lists = lists;
-        usage.told.delete_taken(journal);
-        usage.told.choose(&mut self.wants);
     }
 
     /// The deltas of this exchange: by account, in the order in which they came.

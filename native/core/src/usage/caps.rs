@@ -2,11 +2,13 @@
 //! daemon starts is the base of its slot; from then on shards reserve, before they accept.
 //!
 //! Shards reserve what they accept, and what waits when they recover. So what they tell anew is reserved
-//! already: a base leaves it out. What they tell again ended before the start: it is part of the base,
-//! or added to it. What nobody reserves, prices of other categories than `messages`, is added, too.
+//! already: a base leaves it out. What they tell again ended before the start, and what they had counted
+//! when they came to know of a cap was not reserved of it: it is part of the base, or added to it. What
+//! nobody reserves, prices of other categories than `messages`, is added, too.
 
 use super::calendar::{DAY_MS, Period, PeriodKind};
 use super::counters::Kind;
+use super::fold::source_of;
 use super::reading::{Budget, Reading};
 use super::reserve::slots;
 use super::trigger::By;
@@ -30,11 +32,29 @@ pub(super) struct Cap {
     since: Vec<(u32, i128)>,
     reading: Option<Reading>,
     pub is_set: bool,
+    /// Shards that came to know of it at work, and the last list of each that was counted before.
+    opened: Vec<(u16, u64)>,
+}
+
+/// A list of counts that a shard told.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub source: u32,
+    pub sequence: u64,
+    pub again: bool,
 }
 
 impl Cap {
     fn is_of(&self, kind: Kind<'_>) -> bool {
         *self.category == *kind.category && kind.tag.is_empty()
+    }
+
+    /// Whether the shard has reserved what it told.
+    fn is_reserved(&self, told: Told) -> bool {
+        let before = |&(shard, sequence): &(u16, u64)| {
+            source_of(shard) == told.source && told.sequence <= sequence
+        };
+        !told.again && !self.opened.iter().any(before)
     }
 
     /// Whether it caps the price of everything: that counter has no other sum.
@@ -77,6 +97,7 @@ impl Usage {
                 since: Vec::new(),
                 reading: None,
                 is_set: false,
+                opened: slots().take_opened(cap.slot),
             },
         );
         let entry = self.caps_of.entry(account).or_default();
@@ -114,7 +135,7 @@ impl Usage {
         (account, day): (u32, u32),
         kind: Kind<'_>,
         sums: &Sums,
-        again: bool,
+        told: Told,
     ) {
         let is_message = kind.category == BuiltIn::Messages.name().as_bytes();
         for name in self.caps_of.get(&account).into_iter().flatten() {
@@ -126,9 +147,9 @@ impl Usage {
                 continue;
             }
             let amount = cap.by.of(sums);
-            match (again, cap.is_set) {
-                (false, false) => cap.since.push((day, amount)),
-                (true, true) => slots().add(cap.slot, u64::from(day) * DAY_MS, amount),
+            match (cap.is_reserved(told), cap.is_set) {
+                (true, false) => cap.since.push((day, amount)),
+                (false, true) => slots().add(cap.slot, u64::from(day) * DAY_MS, amount),
                 _ => {}
             }
         }

@@ -2,6 +2,7 @@
 //! cells.
 
 use super::calendar::DAY_MS;
+use super::caps::Told;
 use super::counters::Kind;
 use super::generation::ALL_TIME;
 use super::price::PriceList;
@@ -13,6 +14,11 @@ use std::sync::Arc;
 
 /// The main thread's own counts: told once, so without a sequence.
 pub(super) const OWN_SOURCE: u32 = 0;
+
+/// The source that a shard is.
+pub(super) const fn source_of(shard: u16) -> u32 {
+    shard as u32 + 1
+}
 
 #[derive(Default)]
 pub(super) struct Log {
@@ -93,13 +99,18 @@ impl Usage {
             }
         }
         self.counters.lists += 1;
+        let of = Told {
+            source,
+            sequence: told.sequence,
+            again: told.again,
+        };
         for delta in told.deltas.deltas() {
-            self.fold_delta(source, told.again, &delta);
+            self.fold_delta(of, &delta);
         }
         Ok(())
     }
 
-    fn fold_delta(&mut self, source: u32, again: bool, delta: &Delta<'_>) {
+    fn fold_delta(&mut self, told: Told, delta: &Delta<'_>) {
         if delta.category == Category::BuiltIn(BuiltIn::TotalPrice) {
             return;
         }
@@ -117,7 +128,7 @@ impl Usage {
             return;
         }
         let mut sums = delta.sums;
-        if source == OWN_SOURCE && sums.price == 0 {
+        if told.source == OWN_SOURCE && sums.price == 0 {
             // Who counts on the main thread knows no prices.
             let at_ms = self
                 .now_ms()
@@ -127,8 +138,8 @@ impl Usage {
         }
         self.note_counter(account, kind);
         let cell = (account, delta.day);
-        if source != OWN_SOURCE && !self.caps_of.is_empty() {
-            self.tell_caps(cell, kind, &sums, again);
+        if told.source != OWN_SOURCE && !self.caps_of.is_empty() {
+            self.tell_caps(cell, kind, &sums, told);
         }
         self.fold(cell, kind, (&sums, sums.count.unsigned_abs().max(1)));
         if kind.tag.is_empty() {

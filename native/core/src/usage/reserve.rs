@@ -29,7 +29,7 @@ impl Reserved {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Slot {
     /// None: not in use.
     kind: Option<PeriodKind>,
@@ -37,6 +37,8 @@ struct Slot {
     limit: Option<i128>,
     current: Reserved,
     before: Reserved,
+    /// Which shards opened it, each with the last list of counts it had made by then.
+    opened: Vec<(u16, u64)>,
 }
 
 impl Slot {
@@ -100,6 +102,20 @@ impl Slots {
     /// main thread sets limit and base, so that no message lies between.
     pub fn open(&self, slot: u32, kind: PeriodKind) {
         self.with(slot, |slot| slot.open(kind));
+    }
+
+    /// The same of a shard at work: what its lists up to `sequence` say was counted before, so it is
+    /// neither taken nor added here, and only its counter has it.
+    pub fn open_after(&self, slot: u32, kind: PeriodKind, (shard, sequence): (u16, u64)) {
+        self.with(slot, |slot| {
+            slot.open(kind);
+            slot.opened.push((shard, sequence));
+        });
+    }
+
+    /// Which shards opened it at work, with their sequences; told once.
+    pub fn take_opened(&self, slot: u32) -> Vec<(u16, u64)> {
+        self.with(slot, |slot| std::mem::take(&mut slot.opened))
     }
 
     /// Gives the slot of a cap its limit, or another; opens it if nobody has.

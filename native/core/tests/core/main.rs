@@ -4,6 +4,7 @@
 
 mod admission;
 mod caps;
+mod caps_live;
 mod events;
 mod fairness;
 mod fairness_caps;
@@ -32,6 +33,7 @@ mod usage_deltas;
 mod usage_joined;
 mod usage_model;
 mod usage_numbers;
+mod usage_told;
 mod usage_trigger;
 mod wire_golden;
 mod wire_property;

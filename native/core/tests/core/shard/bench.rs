@@ -230,6 +230,19 @@ impl Bench {
         self.publish_with(connection, destination, &[message], &options);
     }
 
+    /// One with a tag.
+    pub fn publish_tagged(
+        &mut self,
+        connection: u32,
+        destination: usize,
+        message: (&str, &str, &str, usize),
+        tag: &str,
+    ) {
+        let mut options = vec![0x81, 0xa1, b'g', 0xa0 + tag.len() as u8];
+        options.extend_from_slice(tag.as_bytes());
+        self.publish_with(connection, destination, &[message], &options);
+    }
+
     fn publish_with(
         &mut self,
         connection: u32,
