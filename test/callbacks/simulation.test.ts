@@ -6,23 +6,13 @@ import { FairleadError } from '../../src/errors.ts';
 import { pack } from '../../src/protocol/msgpack.ts';
 import { EVENT_STATUS, type EventStatusName } from '../../src/protocol/status-events.ts';
 import { Environment } from '../../src/store/environment.ts';
+import { randomFrom } from '../crash/traffic.ts';
 import { until } from '../support/webhook-peer.ts';
 
 const SEEDS = 25;
 const STEPS = 60;
 const SHARDS = 2;
 const ALL = 0x7fe;
-
-/** Mulberry32. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const LIFE: readonly EventStatusName[] = ['accepted', 'queued', 'sending', 'sent', 'delivered'];
 
@@ -38,7 +28,7 @@ async function live(
   seed: number,
   directory: string,
 ): Promise<{ crashes: number; wrong: string[] }> {
-  const random = randomOf(seed);
+  const random = randomFrom(seed);
   const environment = Environment.open({ path: directory, durability: 'memory' });
   const shards = Array.from({ length: SHARDS }, (): Shard => ({ stored: [], last: 0, living: [] }));
   const put: string[] = [];

@@ -1,18 +1,8 @@
 // The odds of the policy shuffle: against counting, against chance, and as a command.
 import t from 'tap';
 import { shuffleOdds } from '../../src/cli/shuffle-odds.ts';
+import { randomFrom } from '../crash/traffic.ts';
 import { runCli } from './run-cli.ts';
-
-/** Numbers from 0 to 1, the same in every run (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function randomHand(slots: number, hand: number, random: () => number): Set<number> {
   const drawn = new Set<number>();
@@ -55,7 +45,7 @@ t.test('agrees with inclusion and exclusion', async (t) => {
 });
 
 t.test('agrees with chance', async (t) => {
-  const random = seeded(7);
+  const random = randomFrom(7);
   for (const [slots, hand, noisy] of [
     [16, 2, 4],
     [32, 4, 20],

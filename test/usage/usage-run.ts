@@ -56,7 +56,7 @@ export class UsageRun {
   readonly #ahead: number;
   readonly #startMs: number;
   readonly #fold = new Fold();
-  readonly #triggers = new Triggers();
+  readonly #triggers: Triggers;
   readonly #mix: Mix;
   readonly #lives: Life[];
   readonly #clients: Clients;
