@@ -1,11 +1,12 @@
 //! Hard caps over one and several shards, each with its thread: never a message more than fits, and none
 //! less.
 
+use crate::input::{self, configure_input};
 use crate::shared::frames::HASH_KEY;
 use crate::shared::{entities, frames, random, wire};
 use entities::Change;
-use fairlead_core::exchange::{InputEntry, InputOp, write_input};
-use fairlead_core::msgpack::{Reader, write_array_len, write_nil, write_str, write_uint};
+use fairlead_core::exchange::InputOp;
+use fairlead_core::msgpack::Reader;
 use fairlead_core::record::DeltaReader;
 use fairlead_core::shard::{Memory, Options as ShardOptions, Shard};
 use fairlead_core::usage::calendar::PeriodKind;
@@ -38,17 +39,7 @@ struct Desk {
 }
 
 fn cap(name: &str, by: u64, slot: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 15);
-    write_str(&mut out, name);
-    write_array_len(&mut out, 5);
-    write_str(&mut out, "messages");
-    write_uint(&mut out, by);
-    write_uint(&mut out, PeriodKind::Month as u64);
-    write_nil(&mut out);
-    write_uint(&mut out, slot.into());
-    out
+    input::cap((name, "messages"), by, PeriodKind::Month as u64, None, slot)
 }
 
 fn new_slots(limit: i128) -> &'static Slots {
@@ -79,16 +70,8 @@ impl Desk {
             cap("t0/spend", 1, SLOT),
             cap("t0/many", 0, SLOT + 1),
         ];
-        let entries: Vec<InputEntry<'_>> = all
-            .iter()
-            .map(|bytes| InputEntry {
-                op: InputOp::Configure,
-                connection: 0,
-                bytes,
-            })
-            .collect();
-        let input = write_input(0, &entries);
-        shard.configure(NOW_MS * 1000, &input).expect("configure");
+        let configured = shard.configure(NOW_MS * 1000, &configure_input(&all));
+        configured.expect("configure");
         shard.recover_finish(NOW_MS * 1000).expect("an empty store");
         let mut desk = Self {
             shard,
@@ -121,16 +104,7 @@ impl Desk {
             self.entry(InputOp::Frame, PUBLISHER, frame);
         }
         self.exchange += 1;
-        let laid = std::mem::take(&mut self.entries);
-        let entries: Vec<InputEntry<'_>> = laid
-            .iter()
-            .map(|(op, connection, bytes)| InputEntry {
-                op: *op,
-                connection: *connection,
-                bytes,
-            })
-            .collect();
-        let input = write_input(self.exchange, &entries);
+        let input = input::input(self.exchange, &std::mem::take(&mut self.entries));
         let now_us = (NOW_MS + self.exchange) * 1000;
         let output = self.shard.step(now_us, self.exchange - 1, &input);
         assert!(output.expect("a step").wants.is_empty(), "all is in memory");

@@ -2,7 +2,6 @@
 
 #[path = "gate/adaptive.rs"]
 mod adaptive;
-#[allow(dead_code)]
 #[path = "gate/bench.rs"]
 mod bench;
 #[path = "gate/bounds.rs"]
@@ -17,10 +16,10 @@ mod records;
 mod simulation;
 #[path = "gate/two_caps.rs"]
 mod two_caps;
-#[allow(dead_code)]
 #[path = "gate/wire.rs"]
 mod wire;
 
+use crate::input::entry;
 use crate::shared::{disk, random};
 use bench::{Bench, PLATFORM, SECOND_US, START_US, options};
 use fairlead_core::exchange::InputOp;
@@ -355,8 +354,8 @@ fn what_is_granted_and_ends_in_one_step_is_not_written() {
     let release = wire::release(51, &[Release::Permit(next)]);
     let pages = bench.pages.clone();
     let said = bench.step(&[
-        wire::entry(InputOp::Frame, 2, &acquire),
-        wire::entry(InputOp::Frame, 2, &release),
+        entry(InputOp::Frame, 2, &acquire),
+        entry(InputOp::Frame, 2, &release),
     ]);
     assert!(said.contains(&(2, Said::Released(51, 1, 0))), "{said:?}");
     assert_eq!(bench.journal.len(), 4, "nothing is written");

@@ -1,6 +1,7 @@
 //! The frames of permits in test/golden, which the TypeScript side reads too: both have to find the
 //! meaning in the bytes, and the bytes for the meaning.
 
+use crate::golden::{bytes, golden, hex, rows, text, uint32};
 use fairlead_core::client_frame::{
     AcquireItem, FrameError, KIND_ACQUIRE, KIND_RELEASE, ReleaseItem, decode_acquire,
     decode_release, decode_renew, frame_kind_and_id,
@@ -9,48 +10,9 @@ use fairlead_core::daemon_frame::{
     PermitAnswer, PermitTold, write_acquire_ok_header, write_permit_answer, write_permit_event,
     write_release_ok, write_renew_ok,
 };
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
-fn golden() -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../test/golden/gate-frames.json"
-    );
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    serde_json::from_str(&text).expect("golden files are JSON")
-}
-
-fn rows(value: &Value) -> &[Value] {
-    value.as_array().expect("a list")
-}
-
-fn bytes(hex: &Value) -> Vec<u8> {
-    let hex = hex.as_str().expect("hex").as_bytes();
-    let digit = |byte: u8| (byte as char).to_digit(16).expect("hex") as u8;
-    hex.chunks(2)
-        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
-        .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes all");
-        text
-    })
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("a name is ASCII")
-}
-
-fn uint32(value: &Value) -> u32 {
-    let number = value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is a number"));
-    number.try_into().expect("it fits 32 bits")
-}
+const FILE: &str = "gate-frames.json";
 
 fn permit(hex: &Value) -> [u8; 16] {
     bytes(hex).try_into().expect("16 bytes")
@@ -100,7 +62,7 @@ fn decode(frame: &[u8]) -> Result<Value, FrameError> {
 
 #[test]
 fn frames_of_clients_mean_what_they_should() {
-    for row in rows(&golden()["client"]) {
+    for row in rows(&golden(FILE)["client"]) {
         let meaning = decode(&bytes(&row["hex"])).unwrap_or_else(|error| {
             assert!(!error.message.is_empty());
             json!({
@@ -149,7 +111,7 @@ fn told(of: &Value) -> PermitTold {
 
 #[test]
 fn answers_have_the_bytes_they_should() {
-    for row in rows(&golden()["daemon"]) {
+    for row in rows(&golden(FILE)["daemon"]) {
         let meaning = &row["meaning"];
         let mut out = Vec::new();
         match meaning["kind"].as_str().expect("a kind") {

@@ -19,6 +19,8 @@ mod gate_golden;
 mod gate_table;
 mod gate_threads;
 mod gateways;
+mod golden;
+mod input;
 mod isolation;
 mod life;
 mod record_property;

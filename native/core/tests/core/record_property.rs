@@ -1,6 +1,7 @@
 //! Properties of stored records: what was written is read back, a changed or cut record never
 //! passes, arbitrary bytes never panic, and version 1 is still read.
 
+use crate::golden::golden;
 use fairlead_core::limits::{COST_MAX, LEVEL_MAX, RECORD_BYTES};
 use fairlead_core::message_id::MessageId;
 use fairlead_core::msgpack::{write_bin, write_nil, write_str};
@@ -761,12 +762,6 @@ fn a_record_of_version_1_is_redacted_into_version_2() {
     assert_eq!((redacted[2], record.log(), record.len()), (2, 0, 3));
     let flags = record.messages().map(|message| message.flags);
     assert_eq!(flags.collect::<Vec<_>>(), [0, 0, MESSAGE_REDACTED]);
-}
-
-fn golden(name: &str) -> serde_json::Value {
-    let path = format!("{}/../../test/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    serde_json::from_str(&text).expect("golden files are JSON")
 }
 
 #[test]

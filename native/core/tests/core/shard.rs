@@ -2,7 +2,7 @@
 #![allow(clippy::cast_precision_loss)]
 
 use crate::shared::{bench, entities, json, random, wire};
-use bench::{Bench, PLAIN, SECOND_US, Took};
+use bench::{Bench, Message, PLAIN, SECOND_US, Took};
 use entities::{Change, Destination, Set, Tenant};
 use fairlead_core::exchange::InputOp;
 use fairlead_core::record::{JournalEntry, JournalReader, LogRecord, parse_key};
@@ -488,9 +488,8 @@ fn backlogged_tenants_share_alike() {
     assert!((59_700..=60_100).contains(&all), "{all} in 60 s of 1,000/s");
 }
 
-/// A waiting message takes at most 32 bytes of the index.
-#[test]
-fn a_million_waiting_messages_take_little_memory() {
+/// A bench with a million messages that `publish` takes in frames of 500, and the bytes of index that each takes.
+fn a_million(publish: impl Fn(&mut Bench, u64, &[Message<'_>])) -> (Bench, f64) {
     let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);
     bench.connect(1, 1);
     let before = bench.shard.memory_bytes();
@@ -498,39 +497,33 @@ fn a_million_waiting_messages_take_little_memory() {
         for tenant in 0..100 {
             let name = format!("tenant{tenant}");
             let messages = vec![(name.as_str(), "s", "+4479111", 160); 500];
-            bench.publish(1, 0, &messages);
+            publish(&mut bench, round * 7 + tenant, &messages);
             if (tenant + round) % 4 == 3 {
                 bench.step();
             }
         }
     }
     bench.step();
-    assert_eq!(bench.counters[11], 1_000_000);
     let each = (bench.shard.memory_bytes() - before) as f64 / 1e6;
-    println!("{each:.1} bytes of index a waiting message");
+    println!("{each:.1} bytes of index a message");
+    (bench, each)
+}
+
+/// A waiting message takes at most 32 bytes of the index.
+#[test]
+fn a_million_waiting_messages_take_little_memory() {
+    let (bench, each) = a_million(|bench, _, messages| bench.publish(1, 0, messages));
+    assert_eq!(bench.counters[11], 1_000_000);
     assert!(each <= 32.0, "{each} bytes a message");
 }
 
 /// A message that waits for its time takes at most 64 bytes of the index, its timers included.
 #[test]
 fn a_million_scheduled_messages_take_little_memory() {
-    let mut bench = Bench::new(&[Change::Destination(0, Some(PLAIN))]);
-    bench.connect(1, 1);
-    let before = bench.shard.memory_bytes();
-    for round in 0..20 {
-        for tenant in 0..100 {
-            let name = format!("tenant{tenant}");
-            let messages = vec![(name.as_str(), "s", "+4479111", 160); 500];
-            bench.publish_at(1, 0, &messages, 1_700_000_060_000 + round * 7 + tenant);
-            if (tenant + round) % 4 == 3 {
-                bench.step();
-            }
-        }
-    }
-    bench.step();
+    let (bench, each) = a_million(|bench, later_ms, messages| {
+        bench.publish_at(1, 0, messages, 1_700_000_060_000 + later_ms);
+    });
     assert_eq!(bench.counters[20], 1_000_000);
-    let each = (bench.shard.memory_bytes() - before) as f64 / 1e6;
-    println!("{each:.1} bytes of index a scheduled message");
     assert!(each <= 64.0, "{each} bytes a message");
 }
 

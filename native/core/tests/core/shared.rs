@@ -1,7 +1,6 @@
 //! What several files of tests are made of: a disk, clients, random numbers, frames and who reads them, a shard
 //! on a bench, a scheduling tree.
 #![allow(
-    dead_code,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     clippy::too_many_lines

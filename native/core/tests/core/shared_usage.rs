@@ -1,5 +1,4 @@
 //! What the tests of usage counters are made of: the counters of a shard with their disk, and their bytes.
-#![allow(dead_code)]
 
 use crate::shared::disk;
 

@@ -1,6 +1,7 @@
 //! What the usage counters are asked from outside, and how much of it: nothing of it ends them, and no
 //! step does more than its part.
 
+use crate::input;
 use crate::shared_usage::{desk, wire};
 use desk::{Desk, PLATFORM, SECOND_US, START_US};
 use fairlead_core::exchange::InputOp;
@@ -118,7 +119,7 @@ fn a_step_lists_no_more_cells_than_it_reads() {
         sub_accounts: true,
         ..Ask::default()
     };
-    let said = desk.step(&[wire::entry(
+    let said = desk.step(&[input::entry(
         InputOp::UsageRecords,
         1,
         &wire::records(&ask, ""),
@@ -260,18 +261,9 @@ fn event_keys_of_all_are_bounded() {
     );
 }
 
-/// `tenant/name`, number of the category's sum, period, slot.
+/// By count, of a thousand.
 fn cap(name: &str, period: u64, slot: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 15);
-    write_str(&mut out, name);
-    write_array_len(&mut out, 5);
-    write_str(&mut out, "messages");
-    for value in [0, period, 1000, slot.into()] {
-        write_uint(&mut out, value);
-    }
-    out
+    input::cap((name, "messages"), 0, period, Some(1000), slot)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Lists of usage deltas: golden bytes, what was written is read back, and no bytes make the reader
 //! panic or pass what nobody would write.
 
+use crate::golden::{bytes, golden, hex, rows, text};
 use fairlead_core::exchange::{
     Billable, CapBy, Change, UsageChange, decode_configure, decode_usage_configure,
 };
@@ -13,36 +14,8 @@ use fairlead_core::usage::price::{PriceBy, PriceList};
 use fairlead_core::usage::trigger::By;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
-fn golden() -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../test/golden/usage-deltas.json"
-    );
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    serde_json::from_str(&text).expect("golden files are JSON")
-}
-
-fn bytes(hex: &Value) -> Vec<u8> {
-    let hex = hex.as_str().expect("hex");
-    let pairs = (0..hex.len()).step_by(2);
-    pairs
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
-        .collect()
-}
-
-#[allow(clippy::format_collect, reason = "a test's rows are short")]
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("names are ASCII")
-}
+const FILE: &str = "usage-deltas.json";
 
 /// Wide numbers as texts, since JSON has no integers of 128 bits.
 fn meaning(list: &[u8]) -> Value {
@@ -76,15 +49,15 @@ fn rewritten(list: &[u8]) -> Vec<u8> {
 
 #[test]
 fn lists_mean_what_they_should_and_have_their_bytes() {
-    let golden = golden();
-    let rows = golden["lists"].as_array().expect("rows");
-    assert!(rows.len() >= 4);
-    for row in rows {
+    let golden = golden(FILE);
+    let lists = rows(&golden["lists"]);
+    assert!(lists.len() >= 4);
+    for row in lists {
         let list = bytes(&row["hex"]);
         assert_eq!(meaning(&list), row["meaning"], "{}", row["name"]);
         assert_eq!(hex(&rewritten(&list)), row["hex"], "{}", row["name"]);
     }
-    for row in golden["bad"].as_array().expect("rows") {
+    for row in rows(&golden["bad"]) {
         assert!(
             DeltaReader::parse(&bytes(&row["hex"])).is_none(),
             "{}",
@@ -172,7 +145,7 @@ fn as_counters_read(bytes: &[u8]) -> (Value, Value, Value) {
 
 #[test]
 fn prices_caps_and_what_is_billable_mean_the_same_to_shards_and_counters() {
-    for row in golden()["configure"].as_array().expect("rows") {
+    for row in rows(&golden(FILE)["configure"]) {
         let bytes = bytes(&row["hex"]);
         let mut expected = (
             row["kind"].clone(),
@@ -206,7 +179,7 @@ fn categories_have_their_numbers_and_names() {
     let rows: Vec<_> = BuiltIn::all()
         .map(|category| json!([category.number(), category.name()]))
         .collect();
-    assert_eq!(Value::from(rows), golden()["categories"]);
+    assert_eq!(Value::from(rows), golden(FILE)["categories"]);
     for category in BuiltIn::all() {
         assert_eq!(BuiltIn::of_number(category.number()), Some(category));
         let name = category.name().as_bytes();
@@ -247,13 +220,13 @@ fn sums_stay_at_the_end_of_their_range() {
 
 #[test]
 fn a_record_has_its_checksum() {
-    let list = bytes(&golden()["lists"][1]["hex"]);
+    let list = bytes(&golden(FILE)["lists"][1]["hex"]);
     let mut record = Vec::new();
     write_usage_record(&mut record, &list);
     assert_eq!(parse_usage_record(&record).expect("a record").bytes(), list);
     assert_eq!(
         hex(&record),
-        golden()["record"]["hex"].as_str().expect("hex")
+        golden(FILE)["record"]["hex"].as_str().expect("hex")
     );
     for at in 0..record.len() {
         for bit in 0..8 {

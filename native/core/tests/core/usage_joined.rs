@@ -1,5 +1,6 @@
 //! The counters with triggers and caps, over crashes; and what they make of damage.
 
+use crate::input::{self, entry};
 use crate::shared::random;
 use crate::shared_usage::{desk, wire};
 use desk::{Desk, PLATFORM, SECOND_US, START_US, answer, chunks, options};
@@ -12,7 +13,7 @@ use fairlead_core::record::{JournalWriter, Sums};
 use fairlead_core::usage::Usage;
 use fairlead_core::usage::reserve::slots;
 use random::Random;
-use wire::{Ask, DAY_MS, Event, entry};
+use wire::{Ask, DAY_MS, Event};
 
 const NOW_MS: u64 = START_US / 1000;
 const TODAY: u32 = (NOW_MS / DAY_MS) as u32;
@@ -148,16 +149,7 @@ fn a_trigger_of_a_family_sees_sub_accounts_and_late_events() {
 }
 
 fn cap(name: &str, category: &str, by: u64, period: u64, slot: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 15);
-    write_str(&mut out, name);
-    write_array_len(&mut out, 5);
-    write_str(&mut out, category);
-    for value in [by, period, 1000, slot] {
-        write_uint(&mut out, value);
-    }
-    out
+    input::cap((name, category), by, period, Some(1000), slot as u32)
 }
 
 #[test]

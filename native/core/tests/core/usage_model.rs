@@ -3,7 +3,6 @@
 //! Random events, deltas of several sources told again, late events, corrections, repeated keys,
 //! checkpoints, and crashes at any step that lose what was not flushed. A failure prints its seed.
 
-#[allow(dead_code)]
 #[path = "usage/model.rs"]
 mod model;
 

@@ -1,6 +1,7 @@
 //! The golden files of test/golden, which the TypeScript side reads too: both have to find the
 //! meaning in the bytes, and the bytes for the meaning.
 
+use crate::golden::{bytes, golden, hex, rows, text, uint, uint32};
 use fairlead_core::client_frame::{
     FrameError, KIND_CANCEL, KIND_RECEIPT, KIND_STATUS, Outcome, PublishItem, PublishOptions,
     Receipt, decode_credit, decode_ids, decode_publish, decode_receipt, decode_settle,
@@ -28,46 +29,6 @@ use fairlead_core::record::{
     write_mark, write_state_record, write_status_event, write_usage_record,
 };
 use serde_json::{Value, json};
-
-fn golden(name: &str) -> Value {
-    let path = format!("{}/../../test/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    serde_json::from_str(&text).expect("golden files are JSON")
-}
-
-fn rows(value: &Value) -> &[Value] {
-    value.as_array().expect("a list")
-}
-
-fn bytes(hex: &Value) -> Vec<u8> {
-    let hex = hex.as_str().expect("hex").as_bytes();
-    let digit = |byte: u8| (byte as char).to_digit(16).expect("hex") as u8;
-    hex.chunks(2)
-        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
-        .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).expect("a half byte");
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("a name is ASCII")
-}
-
-fn uint(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is a number"))
-}
-
-fn uint32(value: &Value) -> u32 {
-    uint(value).try_into().expect("it fits 32 bits")
-}
 
 fn options_meaning(options: &PublishOptions<'_>) -> Value {
     json!({

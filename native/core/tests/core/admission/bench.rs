@@ -1,7 +1,8 @@
 //! A shard with admission by time, its publishers and one gateway, in simulated time.
 
 use super::random::Random;
-use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, EffectOp, InputEntry, InputOp, write_input};
+use crate::input::{configure_input, entry};
+use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, EffectOp, InputOp, write_input};
 use fairlead_core::msgpack::{
     Reader, write_array_len, write_bin, write_bool, write_nil, write_str, write_uint,
 };
@@ -151,16 +152,8 @@ impl Run {
         let tenants = scenario.loads.iter().enumerate();
         let mut all = vec![destination(scenario, mode)];
         all.extend(tenants.map(|(place, load)| tenant(place, load)));
-        let entries: Vec<_> = all
-            .iter()
-            .map(|bytes| InputEntry {
-                op: InputOp::Configure,
-                connection: 0,
-                bytes,
-            })
-            .collect();
         shard
-            .configure(START_US, &write_input(0, &entries))
+            .configure(START_US, &configure_input(&all))
             .expect("configure");
         shard.recover_finish(START_US).expect("recovery");
         let mut run = Self {
@@ -329,11 +322,7 @@ impl Run {
         self.exchange += 1;
         let entries: Vec<_> = entries
             .iter()
-            .map(|(op, bytes)| InputEntry {
-                op: *op,
-                connection: 1,
-                bytes,
-            })
+            .map(|(op, bytes)| entry(*op, 1, bytes))
             .collect();
         let input = write_input(self.exchange, &entries);
         let output = self

@@ -2,12 +2,12 @@
 
 use super::disk::{Pages, apply};
 use super::wire::{
-    self, Ask, Counted, Effects, Entry, Id, Policy, Release, Resource, Said, entry, read_effects,
+    self, Ask, Counted, Effects, Entry, Id, Policy, Release, Resource, Said, read_effects,
 };
+use crate::input::{self, chunks, configure_input, entry};
 use fairlead_core::exchange::{InputEntry, InputOp, SCOPE_GATE, write_input};
 use fairlead_core::gate::table::Table;
 use fairlead_core::gate::{Gate, Options};
-use fairlead_core::record::JournalWriter;
 use std::sync::Arc;
 
 pub const START_US: u64 = 1_790_000_000_000_000;
@@ -27,20 +27,6 @@ pub fn options(now_us: u64) -> Options {
         log_bytes_max: 4 * 1024 * 1024,
         instance: 1,
     }
-}
-
-/// Stored records as recovery reads them, cut into chunks.
-pub fn chunks(pages: &Pages, entries: usize) -> Vec<Vec<u8>> {
-    let all: Vec<_> = pages.iter().collect();
-    all.chunks(entries)
-        .map(|some| {
-            let mut writer = JournalWriter::new();
-            for (key, value) in some {
-                writer.put(key, value);
-            }
-            writer.into_bytes()
-        })
-        .collect()
 }
 
 pub struct Bench {
@@ -86,15 +72,9 @@ impl Bench {
     }
 
     fn start(&mut self) {
-        let entries: Vec<InputEntry<'_>> = self
-            .entities
-            .iter()
-            .map(|bytes| entry(InputOp::Configure, 0, bytes))
-            .collect();
-        self.gate
-            .configure(self.now_us, &write_input(0, &entries))
-            .unwrap();
-        for chunk in chunks(&self.pages, 7) {
+        let input = configure_input(&self.entities);
+        self.gate.configure(self.now_us, &input).unwrap();
+        for chunk in chunks(&self.pages, 7, |_| true) {
             self.gate.recover(self.now_us, &chunk).unwrap();
         }
         self.gate.recover_finish(self.now_us).unwrap();
@@ -144,7 +124,7 @@ impl Bench {
     }
 
     pub fn connect(&mut self, connection: u32, tenant: &str) {
-        let bytes = wire::connect(SCOPE_GATE, tenant);
+        let bytes = input::connect(SCOPE_GATE, tenant);
         let said = self.one(InputOp::Connect, connection, &bytes);
         assert!(said.iter().all(|(to, _)| *to != connection));
     }

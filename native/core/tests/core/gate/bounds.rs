@@ -92,7 +92,7 @@ fn a_last_lease_is_the_last_after_a_restart_too() {
     bench.renew(PLATFORM, &[old], 4000, 1);
     // Granted and told to be the last within one step.
     let first = wire::acquire(70, &[Ask::of("calls", "a")]);
-    let entry = |bytes| wire::entry(InputOp::Frame, PLATFORM, bytes);
+    let entry = |bytes| crate::input::entry(InputOp::Frame, PLATFORM, bytes);
     let said = bench.step(&[entry(&first)]);
     assert_eq!(said.len(), 1);
     for round in 0..3 {

@@ -867,6 +867,7 @@ fn relaxed_runs_keep_every_rule() {
 #[test]
 fn an_operation_of_a_shard_is_fatal() {
     let mut bench = Bench::new(&[]);
-    let input = fairlead_core::exchange::write_input(1, &[wire::entry(InputOp::Stats, 1, b"")]);
+    let input =
+        fairlead_core::exchange::write_input(1, &[crate::input::entry(InputOp::Stats, 1, b"")]);
     assert!(bench.gate.step(START_US, &input).is_err());
 }

@@ -1,6 +1,7 @@
 //! Frames to and from a gate, as a client writes and reads them.
 
-use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, InputEntry, InputOp};
+use crate::input::change;
+use fairlead_core::exchange::EFFECTS_HEADER_BYTES;
 use fairlead_core::msgpack::{
     Number, Reader, write_array_len, write_bin, write_map_len, write_nil, write_str, write_uint,
     write_uint_or_nil,
@@ -157,12 +158,6 @@ fn head(fields: usize, kind: u64, id: u32) -> Vec<u8> {
     out
 }
 
-pub fn connect(scopes: u8, tenant: &str) -> Vec<u8> {
-    let mut out = vec![scopes, tenant.len() as u8];
-    out.extend_from_slice(tenant.as_bytes());
-    out
-}
-
 #[derive(Clone, Debug)]
 pub struct Resource {
     pub limit: Option<u64>,
@@ -199,14 +194,6 @@ pub struct Policy {
     pub waiters_max: Option<u64>,
     pub wait_ms: Option<u64>,
     pub rate_per_sec: Option<f64>,
-}
-
-fn change(kind: u64, name: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, kind);
-    write_str(&mut out, name);
-    out
 }
 
 fn float_or_nil(out: &mut Vec<u8>, value: Option<f64>) {
@@ -298,14 +285,6 @@ pub fn top(by: &str, limit: u64) -> Vec<u8> {
     write_str(&mut out, by);
     write_uint(&mut out, limit);
     out
-}
-
-pub fn entry(op: InputOp, connection: u32, bytes: &[u8]) -> InputEntry<'_> {
-    InputEntry {
-        op,
-        connection,
-        bytes,
-    }
 }
 
 /// The effects of a step: counters, when to wake, and who is told what.

@@ -4,7 +4,8 @@
 use super::frames::tenant_name;
 use super::model::Message;
 use super::random::Random;
-use fairlead_core::msgpack::{write_array_len, write_nil, write_str, write_uint};
+use crate::input;
+use fairlead_core::msgpack::{write_array_len, write_str, write_uint};
 use fairlead_core::usage::calendar::PeriodKind;
 use fairlead_core::usage::reserve::Slots;
 use std::collections::VecDeque;
@@ -151,17 +152,15 @@ impl Caps {
     pub fn configure(&self) -> Vec<Vec<u8>> {
         let mut all = vec![self.configure_prices()];
         for (slot, cap) in self.all.iter().enumerate() {
-            let mut out = Vec::new();
-            write_array_len(&mut out, 3);
-            write_uint(&mut out, 15);
-            write_str(&mut out, &format!("{}/cap{slot}", tenant_name(cap.tenant)));
-            write_array_len(&mut out, 5);
-            write_str(&mut out, "messages");
-            write_uint(&mut out, cap.of as u64);
-            write_uint(&mut out, PeriodKind::AllTime as u64);
-            write_nil(&mut out);
-            write_uint(&mut out, slot as u64);
-            all.push(out);
+            let name = format!("{}/cap{slot}", tenant_name(cap.tenant));
+            let period = PeriodKind::AllTime as u64;
+            all.push(input::cap(
+                (&name, "messages"),
+                cap.of as u64,
+                period,
+                None,
+                slot as u32,
+            ));
         }
         all
     }

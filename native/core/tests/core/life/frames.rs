@@ -155,7 +155,10 @@ pub fn receipts(id: u32, receipts: &[(MessageId, u8, Option<u32>)]) -> Vec<u8> {
 }
 
 /// Outcomes with their codes: delivery, outcome, code, retryAfterMs.
-pub fn settle(id: u32, number: u32, said: &[(u64, u8, Option<u32>, Option<u64>)]) -> Vec<u8> {
+/// Delivery, outcome, code and pause in ms.
+pub type SettledAs = (u64, u8, Option<u32>, Option<u64>);
+
+pub fn settle(id: u32, number: u32, said: &[SettledAs]) -> Vec<u8> {
     let mut out = Vec::new();
     head(&mut out, 4, 4, id);
     write_uint(&mut out, number.into());

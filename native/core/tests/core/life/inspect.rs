@@ -182,20 +182,7 @@ impl World {
                     let said: Vec<_> = out
                         .map(|((_, delivery), _)| (*delivery, 0, None, None))
                         .collect();
-                    let id = self.id();
-                    let bytes = frames::settle(id, number, &said);
-                    let plan = Plan::Settle {
-                        connection: gateway,
-                        id,
-                        number,
-                        said,
-                    };
-                    entries.push(Entry {
-                        op: InputOp::Frame,
-                        connection: gateway,
-                        bytes,
-                        plan,
-                    });
+                    entries.push(self.settlement(gateway, number, said));
                 }
             }
             self.now_ms += self.wake_after_ms;

@@ -10,6 +10,7 @@ use super::model::{
 use super::random::Random;
 use super::settings::{DESTINATIONS, SENDERS, Settings, TENANTS};
 use super::{HASH_KEY, SHARD, wire};
+use crate::input::{configure_input, entry};
 use fairlead_core::daemon_frame::{
     Refused, Repeated, write_cancel_ok, write_publish_ok, write_settle_ok,
 };
@@ -89,7 +90,7 @@ enum Plan {
         connection: u32,
         id: u32,
         number: u32,
-        said: Vec<(u64, u8, Option<u32>, Option<u64>)>,
+        said: Vec<frames::SettledAs>,
     },
     Receipts {
         id: u32,
@@ -369,16 +370,8 @@ impl World {
         let mut all = self.settings.all();
         all.push(frames::billable(self.model.billable));
         all.extend(self.caps.configure());
-        let entries: Vec<InputEntry<'_>> = all
-            .iter()
-            .map(|bytes| InputEntry {
-                op: InputOp::Configure,
-                connection: 0,
-                bytes,
-            })
-            .collect();
         self.shard
-            .configure(now_us, &write_input(0, &entries))
+            .configure(now_us, &configure_input(&all))
             .expect("configure");
         let usage = &self.model.usage;
         self.slots = self
@@ -579,20 +572,24 @@ impl World {
                 said.push((*delivery, outcome, code, after_ms));
             }
         }
+        entries.push(self.settlement(gateway, number, said));
+    }
+
+    fn settlement(&mut self, connection: u32, number: u32, said: Vec<frames::SettledAs>) -> Entry {
         let id = self.id();
         let bytes = frames::settle(id, number, &said);
         let plan = Plan::Settle {
-            connection: gateway,
+            connection,
             id,
             number,
             said,
         };
-        entries.push(Entry {
+        Entry {
             op: InputOp::Frame,
-            connection: gateway,
+            connection,
             bytes,
             plan,
-        });
+        }
     }
 
     /// An id of any kind: known, forgotten, refused, invented.
@@ -782,11 +779,7 @@ impl World {
         self.exchange += 1;
         let inputs: Vec<InputEntry<'_>> = entries
             .iter()
-            .map(|entry| InputEntry {
-                op: entry.op,
-                connection: entry.connection,
-                bytes: &entry.bytes,
-            })
+            .map(|each| entry(each.op, each.connection, &each.bytes))
             .collect();
         let input = write_input(self.exchange, &inputs);
         let committed = self.exchange - 1 - self.pending.len() as u64;

@@ -3,7 +3,8 @@
 use super::disk::{self, Pages};
 use super::entities::{self, Change, Destination, Entities};
 use super::wire::{self, Frame, Publishing, Said};
-use fairlead_core::exchange::{InputEntry, InputOp, write_input};
+use crate::input::input;
+use fairlead_core::exchange::InputOp;
 use fairlead_core::shard::{Bounds, Memory, Options, Shard};
 
 pub const SECOND_US: u64 = 1_000_000;
@@ -12,6 +13,9 @@ pub const PLAIN: Destination = Destination {
     lease_ms: 30_000,
     ..entities::PLAIN
 };
+
+/// Tenant, sender, recipient and bytes of the payload.
+pub type Message<'a> = (&'a str, &'a str, &'a str, usize);
 
 /// A delivery as its gateway took it.
 #[derive(Debug)]
@@ -157,7 +161,6 @@ impl Bench {
         self.frame(connection, wire::subscribe(id, number, &name, credit));
     }
 
-    #[allow(dead_code)]
     pub fn subscribe_as(
         &mut self,
         connection: u32,
@@ -181,12 +184,7 @@ impl Bench {
     }
 
     /// Messages as (tenant, sender, recipient, bytes of payload).
-    pub fn publish(
-        &mut self,
-        connection: u32,
-        destination: usize,
-        messages: &[(&str, &str, &str, usize)],
-    ) {
+    pub fn publish(&mut self, connection: u32, destination: usize, messages: &[Message<'_>]) {
         self.publish_with(connection, destination, messages, &[]);
     }
 
@@ -195,7 +193,7 @@ impl Bench {
         &mut self,
         connection: u32,
         destination: usize,
-        messages: &[(&str, &str, &str, usize)],
+        messages: &[Message<'_>],
         at_ms: u64,
     ) {
         let mut options = vec![0x81, 0xa2, b'a', b't', 0xcf];
@@ -208,7 +206,7 @@ impl Bench {
         &mut self,
         connection: u32,
         destination: usize,
-        messages: &[(&str, &str, &str, usize)],
+        messages: &[Message<'_>],
         callback: &str,
     ) {
         let mut options = vec![0x81, 0xa2, b'c', b'b', 0xd9, callback.len() as u8];
@@ -217,12 +215,11 @@ impl Bench {
     }
 
     /// One of a cost.
-    #[allow(dead_code)]
     pub fn publish_cost(
         &mut self,
         connection: u32,
         destination: usize,
-        message: (&str, &str, &str, usize),
+        message: Message<'_>,
         cost: u32,
     ) {
         let mut options = vec![0x81, 0xa1, b'c', 0xcd];
@@ -247,7 +244,7 @@ impl Bench {
         &mut self,
         connection: u32,
         destination: usize,
-        messages: &[(&str, &str, &str, usize)],
+        messages: &[Message<'_>],
         options: &[u8],
     ) {
         let payload = vec![b'x'; messages.iter().map(|message| message.3).max().unwrap_or(0)];
@@ -270,16 +267,7 @@ impl Bench {
     /// Takes what was laid out; deliveries in the order of their frames.
     pub fn step(&mut self) -> Vec<Took> {
         self.exchange += 1;
-        let laid = std::mem::take(&mut self.entries);
-        let entries: Vec<InputEntry<'_>> = laid
-            .iter()
-            .map(|(op, connection, bytes)| InputEntry {
-                op: *op,
-                connection: *connection,
-                bytes,
-            })
-            .collect();
-        let input = write_input(self.exchange, &entries);
+        let input = input(self.exchange, &std::mem::take(&mut self.entries));
         let output = self
             .shard
             .step(self.now_us, self.exchange - 1, &input)

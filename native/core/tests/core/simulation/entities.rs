@@ -2,7 +2,7 @@
 
 use super::random::Random;
 use super::wire;
-use fairlead_core::exchange::{InputEntry, InputOp, write_input};
+use crate::input::configure_input;
 
 pub const DESTINATIONS: usize = 5;
 pub const SETS: usize = 4;
@@ -255,14 +255,6 @@ impl Entities {
                 all.push(Change::Gateway(place, fields).bytes());
             }
         }
-        let entries: Vec<InputEntry<'_>> = all
-            .iter()
-            .map(|bytes| InputEntry {
-                op: InputOp::Configure,
-                connection: 0,
-                bytes,
-            })
-            .collect();
-        write_input(0, &entries)
+        configure_input(&all)
     }
 }

@@ -2,6 +2,7 @@
 //! daemon frames as clients read them.
 
 use super::entities::{Destination, Gateway, Set, Tenant, destination_name};
+use crate::input;
 use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, EFFECTS_MAGIC, ENTRY_HEADER_BYTES};
 use fairlead_core::msgpack::{
     Reader, write_array_len, write_bin, write_bool, write_nil, write_str, write_uint,
@@ -137,10 +138,7 @@ pub fn settle(id: u32, number: u32, said: &[Said], bare: bool) -> Vec<u8> {
 
 /// `connect`: platform when no tenant is named.
 pub fn connect(scopes: u8, tenant: Option<&str>) -> Vec<u8> {
-    let tenant = tenant.unwrap_or_default();
-    let mut out = vec![scopes, tenant.len() as u8];
-    out.extend_from_slice(tenant.as_bytes());
-    out
+    input::connect(scopes, tenant.unwrap_or_default())
 }
 
 fn rate(out: &mut Vec<u8>, rate_per_sec: Option<f64>) {
@@ -163,10 +161,7 @@ fn limits(out: &mut Vec<u8>, rate_per_sec: Option<f64>, burst: u64, cap: Option<
 }
 
 pub fn configure_destination(name: &str, fields: Option<&Destination>) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 1);
-    write_str(&mut out, name);
+    let mut out = input::change(1, name);
     let Some(fields) = fields else {
         write_nil(&mut out);
         return out;
@@ -187,10 +182,7 @@ pub fn configure_destination(name: &str, fields: Option<&Destination>) -> Vec<u8
 }
 
 pub fn configure_set(name: &str, fields: Option<&Set>) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 2);
-    write_str(&mut out, name);
+    let mut out = input::change(2, name);
     let Some(fields) = fields else {
         write_nil(&mut out);
         return out;
@@ -208,10 +200,7 @@ pub fn configure_set(name: &str, fields: Option<&Set>) -> Vec<u8> {
 }
 
 pub fn configure_tenant(name: &str, fields: Option<&Tenant>, set: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 3);
-    write_str(&mut out, name);
+    let mut out = input::change(3, name);
     let Some(fields) = fields else {
         write_nil(&mut out);
         return out;
@@ -230,10 +219,7 @@ pub fn configure_tenant(name: &str, fields: Option<&Tenant>, set: &str) -> Vec<u
 }
 
 pub fn configure_gateway(name: &str, fields: Option<&Gateway>) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 6);
-    write_str(&mut out, name);
+    let mut out = input::change(6, name);
     let Some(fields) = fields else {
         write_nil(&mut out);
         return out;

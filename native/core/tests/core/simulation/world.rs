@@ -10,6 +10,7 @@ use super::quota::{Path, Quotas};
 use super::random::Random;
 use super::wire::{self, Delivered, Frame, OkRest};
 use super::{HASH_KEY, SHARD, json};
+use crate::input::entry;
 use fairlead_core::exchange::{InputEntry, InputOp, write_input};
 use fairlead_core::message_id::MessageId;
 use fairlead_core::record::{DeltaReader, message_key};
@@ -330,11 +331,7 @@ impl World {
         self.exchange += 1;
         let entries: Vec<InputEntry<'_>> = planned
             .iter()
-            .map(|planned| InputEntry {
-                op: planned.op,
-                connection: planned.connection,
-                bytes: &planned.bytes,
-            })
+            .map(|planned| entry(planned.op, planned.connection, &planned.bytes))
             .collect();
         let input = write_input(self.exchange, &entries);
         let (now_us, committed) = (self.now_us, self.newest_committed);

@@ -1,5 +1,5 @@
 //! Helpers of the fairness tests: seeded numbers, and trees made in one call.
-#![allow(dead_code, clippy::cast_precision_loss)]
+#![allow(clippy::cast_precision_loss)]
 
 use fairlead_core::tree::{
     FairBy, Limits, NodeConfig, NodeId, NodeKind, ROOT, TIMER_SLACK_US, Tree, TreeConfig,

@@ -1,9 +1,10 @@
 //! The usage counters with their store: what is written is committed and flushed after a while.
 
 use super::disk::{Disk, Pages, apply};
-use super::wire::{self, Ask, Effects, Event, Used, entry, read_effects, read_used};
+use super::wire::{self, Ask, Effects, Event, Used, read_effects, read_used};
+use crate::input::{self, configure_input, entry};
 use fairlead_core::exchange::{InputEntry, InputOp, SCOPE_PLATFORM, SCOPE_USAGE, write_input};
-use fairlead_core::record::{JournalWriter, parse_usage_key};
+use fairlead_core::record::parse_usage_key;
 use fairlead_core::usage::{Options, Usage};
 use std::collections::VecDeque;
 
@@ -26,16 +27,7 @@ pub fn options(now_us: u64) -> Options {
 
 /// Stored records as recovery reads them, day cells left out, cut into chunks.
 pub fn chunks(pages: &Pages, entries: usize) -> Vec<Vec<u8>> {
-    let all: Vec<_> = pages.iter().filter(|(key, _)| key[0] != 0x0d).collect();
-    all.chunks(entries)
-        .map(|some| {
-            let mut writer = JournalWriter::new();
-            for (key, value) in some {
-                writer.put(key, value);
-            }
-            writer.into_bytes()
-        })
-        .collect()
+    input::chunks(pages, entries, |key| key[0] != 0x0d)
 }
 
 /// What a step wants, read from the store as the main thread does.
@@ -104,7 +96,6 @@ pub struct Desk {
     pub flush: bool,
     pub journal: Vec<u8>,
     next_request: u32,
-    next_sid: u8,
     /// Effects that were answers to nobody who waited.
     pub fired: Vec<(bool, Vec<u8>)>,
 }
@@ -134,7 +125,6 @@ impl Desk {
             flush: false,
             journal: Vec::new(),
             next_request: 0,
-            next_sid: 0,
             fired: Vec::new(),
         };
         desk.start();
@@ -142,12 +132,7 @@ impl Desk {
     }
 
     fn start(&mut self) {
-        let entries: Vec<InputEntry<'_>> = self
-            .entities
-            .iter()
-            .map(|bytes| entry(InputOp::Configure, 0, bytes))
-            .collect();
-        let input = write_input(0, &entries);
+        let input = configure_input(&self.entities);
         self.usage.configure(self.now_us, &input).unwrap();
         for chunk in chunks(&self.disk.committed, 7) {
             self.usage.recover(self.now_us, &chunk).unwrap();
@@ -193,11 +178,6 @@ impl Desk {
         }
     }
 
-    /// Journals that are not flushed: effects of their exchanges have not left.
-    pub fn unflushed(&self) -> usize {
-        self.to_commit.len() + self.to_flush.len()
-    }
-
     pub fn step(&mut self, entries: &[InputEntry<'_>]) -> Vec<(u8, u32, Vec<u8>)> {
         self.exchange += 1;
         let input = write_input(self.exchange, entries);
@@ -235,7 +215,7 @@ impl Desk {
     }
 
     pub fn connect(&mut self, connection: u32, scopes: u8, tenant: &str) {
-        let bytes = wire::connect(scopes, tenant);
+        let bytes = input::connect(scopes, tenant);
         self.step(&[entry(InputOp::Connect, connection, &bytes)]);
     }
 
@@ -311,11 +291,6 @@ impl Desk {
         for key in self.disk.committed.keys() {
             assert!(parse_usage_key(key).is_some(), "{key:02x?}");
         }
-    }
-
-    pub fn sid(&mut self) -> [u8; 16] {
-        self.next_sid += 1;
-        [self.next_sid; 16]
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::desk::{Desk, PLATFORM, Row};
 use super::random::Random;
-use super::wire::{self, Ask, DAY_MS, Event, entry};
+use super::wire::{self, Ask, DAY_MS, Event};
+use crate::input::entry;
 use fairlead_core::exchange::InputOp;
 use fairlead_core::record::Sums;
 use fairlead_core::usage::calendar::{Period, PeriodKind, day_text};

@@ -1,24 +1,13 @@
 //! The bytes of the exchange as tests write and read them.
 
-use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, ENTRY_HEADER_BYTES, InputEntry, InputOp};
+use crate::input::change;
+use fairlead_core::exchange::{EFFECTS_HEADER_BYTES, ENTRY_HEADER_BYTES};
 use fairlead_core::msgpack::{
     Reader, write_array_len, write_bool, write_nil, write_str, write_uint, write_uint_or_nil,
 };
 use fairlead_core::record::{Category, Delta, DeltaWriter, Sums};
 
 pub const DAY_MS: u64 = 86_400_000;
-
-pub fn entry(op: InputOp, connection: u32, bytes: &[u8]) -> InputEntry<'_> {
-    InputEntry {
-        op,
-        connection,
-        bytes,
-    }
-}
-
-pub fn connect(scopes: u8, tenant: &str) -> Vec<u8> {
-    [&[scopes, tenant.len() as u8], tenant.as_bytes()].concat()
-}
 
 /// An event of a use frame.
 #[derive(Clone, Debug, Default)]
@@ -133,10 +122,7 @@ pub fn read_used(frame: &[u8]) -> Result<Used, u64> {
 }
 
 pub fn parent(name: &str, parent: Option<&str>) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 3);
-    write_str(&mut out, name);
+    let mut out = change(3, name);
     write_array_len(&mut out, 1);
     str_or_nil(&mut out, parent);
     out
@@ -144,10 +130,7 @@ pub fn parent(name: &str, parent: Option<&str>) -> Vec<u8> {
 
 /// By count or usage, and steps of time and nano-units.
 pub fn price(name: &str, by: u64, steps: &[(u64, i64)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_array_len(&mut out, 3);
-    write_uint(&mut out, 14);
-    write_str(&mut out, name);
+    let mut out = change(14, name);
     write_array_len(&mut out, 2);
     write_uint(&mut out, by);
     write_array_len(&mut out, steps.len());

@@ -1,11 +1,11 @@
 //! Forms: records, JSON, and what is refused.
 
 use super::desk::{Desk, HASH_KEY, calls, named, noon_ms, put_bytes, sid, spec};
+use crate::golden::hex;
 use fairlead_core::msgpack::{
     write_array_len, write_nil, write_str, write_uint, write_uint_or_nil,
 };
 use fairlead_core::usage::trigger::{Action, By, Callback, Recurring, Spec, Triggers};
-use std::fmt::Write;
 
 const START_MS: u64 = 1_795_000_020_000;
 
@@ -41,13 +41,6 @@ fn full() -> Spec {
         friendly_name: Some("Näh \"1\"\n".into()),
         sub_accounts: true,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[test]
