@@ -1,7 +1,8 @@
 /**
- * What the main thread itself counts (API requests, webhooks, permits, inbound messages): gathered for
- * a turn of the event loop, then told in one list. What was gathered is lost with the process, as the
- * requests are that it stands for.
+ * What the main thread itself counts (API requests, webhooks, permits, inbound messages): gathered, then
+ * told in one list. The first count leaves at the end of its turn of the event loop, those that follow
+ * `gatherMs` behind the list before: each list costs a step and a flush, and under load there are many turns. What was
+ * gathered is lost with the process, as the requests are that it stands for.
  */
 import {
   encodeDeltas,
@@ -17,6 +18,8 @@ export interface OwnCountsOptions {
   readonly tell: (deltas: Uint8Array) => void;
   /** Accounts times categories; past it they are told at once. */
   readonly countsMax: number;
+  /** Between one list and the next, ms. */
+  readonly gatherMs: number;
 }
 
 interface Gathered {
@@ -44,8 +47,11 @@ export class OwnCounts {
     if (day !== this.#day) this.flush();
     this.#day = day;
     const number = USAGE_CATEGORY[category];
-    const categories = this.#accounts.get(account) ?? new Map<number, Gathered>();
-    this.#accounts.set(account, categories);
+    let categories = this.#accounts.get(account);
+    if (categories === undefined) {
+      categories = new Map();
+      this.#accounts.set(account, categories);
+    }
     const gathered = categories.get(number);
     if (gathered === undefined) {
       categories.set(number, { count: 1, usage });
@@ -76,9 +82,16 @@ export class OwnCounts {
   #plan(): void {
     if (this.#isPlanned) return;
     this.#isPlanned = true;
-    setImmediate(() => {
-      this.#isPlanned = false;
-      this.flush();
-    });
+    setImmediate(() => this.#tellAndRest());
+  }
+
+  /** What comes while it rests is told at the end of the rest. */
+  #tellAndRest(): void {
+    this.flush();
+    const rested = (): void => {
+      if (this.#counts > 0) this.#tellAndRest();
+      else this.#isPlanned = false;
+    };
+    setTimeout(rested, this.#options.gatherMs).unref();
   }
 }

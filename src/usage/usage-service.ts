@@ -109,6 +109,7 @@ export class UsageService implements Usage {
       nowMs: () => nowUs() / 1_000,
       tell: (deltas) => this.countDeltas(deltas),
       countsMax: LIMITS.usageOwnCounts,
+      gatherMs: LIMITS.usageOwnGatherMs,
     });
   }
 
@@ -250,6 +251,8 @@ export class UsageService implements Usage {
 
   /** @throws FairleadError what the machine answers instead */
   async #ask<T extends object>(op: UsageOp, body: Uint8Array): Promise<T> {
+    // Who asks sees what was counted before.
+    this.#own.flush();
     const answer = JSON.parse(await this.port.request(op, body)) as T | { error: string };
     if ('error' in answer) throw refusal(answer);
     return answer;

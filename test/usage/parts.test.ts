@@ -89,13 +89,16 @@ t.test('a list of deltas has the bytes that the core reads', async (t) => {
   );
 });
 
-t.test('what the main thread counts is told once a turn, a day for itself', async (t) => {
+t.test('what the main thread counts is told together, a day for itself', async (t) => {
   const told: string[] = [];
   let nowMs = 86_400_000 - 1;
+  const gatherMs = 200;
+  const rest = () => new Promise<void>((resolve) => setTimeout(resolve, gatherMs + 50));
   const own = new OwnCounts({
     nowMs: () => nowMs,
     tell: (deltas) => told.push(hex(deltas)),
     countsMax: 3,
+    gatherMs,
   });
   own.add('a', 'webhooks');
   own.add('a', 'webhooks', 4);
@@ -104,15 +107,27 @@ t.test('what the main thread counts is told once a turn, a day for itself', asyn
   await turn();
   const list = (day: number, count: number, usage: number) =>
     hex(encodeDeltas(new Map([['a', [{ category: USAGE_CATEGORY.webhooks, day, count, usage }]]])));
-  t.strictSame(told, [list(0, 2, 5)]);
+  t.strictSame(told, [list(0, 2, 5)], 'the first at the end of its turn');
   own.add('a', 'webhooks');
   nowMs += 1;
   own.add('a', 'webhooks');
   t.strictSame(told.slice(1), [list(0, 1, 1)], 'the day before is told at once');
   await turn();
-  t.strictSame(told.slice(2), [list(1, 1, 1)]);
+  own.add('a', 'webhooks', 2);
+  await turn();
+  t.equal(told.length, 2, 'what follows a list waits');
+  await rest();
+  t.strictSame(told.slice(2), [list(1, 2, 3)], 'and leaves together');
+  await rest();
+  own.add('a', 'webhooks');
+  await turn();
+  t.strictSame(
+    told.slice(3),
+    [list(1, 1, 1)],
+    'after a rest without counts at the end of its turn again',
+  );
   for (const account of ['a', 'b', 'c']) own.add(account, 'permits');
-  t.equal(told.length, 4, 'as many as may be are told at once');
+  t.equal(told.length, 5, 'as many as may be are told at once');
 });
 
 t.test('a machine gets what it wants, in the order of its wants', async (t) => {
