@@ -9,12 +9,16 @@
  */
 import type uWS from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
+import { LIMITS } from '../limits.ts';
 import type { CallListener, IncomingCall, WholeReply } from '../proxy/ports.ts';
 
 /** A character beyond ASCII. */
 const NOT_ASCII = /[\u0080-\uffff]/;
 const REPLACED = '\ufffd';
 const EMPTY = new Uint8Array(0);
+/** Header lines, without the last line end, as the library can take them in one call. */
+const PLAIN = /^(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*)*$/;
+const IPV4_BYTES = 4;
 
 interface AnswerHead {
   readonly status: number;
@@ -79,7 +83,7 @@ export class ProxyCall implements IncomingCall {
         if (this.#isOpen) this.#listener?.bodyPart(new Uint8Array(chunk), last);
       });
     }
-    this.peer = Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
+    this.peer = peerOf(response);
   }
 
   get isOpen(): boolean {
@@ -288,12 +292,43 @@ export class ProxyCall implements IncomingCall {
   }
 }
 
+/** A call into the library costs more than all the characters: plain lines leave with the status, in one. */
 function writeHead(response: uWS.HttpResponse, status: number, headers: readonly string[]): void {
-  response.writeStatus(`${status} ${STATUS_CODES[status] ?? 'Unknown'}`);
+  const first = `${status} ${STATUS_CODES[status] ?? 'Unknown'}`;
+  let lines = '';
+  for (let index = 0; index < headers.length; index += 2) {
+    lines += `\r\n${headers[index]}: ${headers[index + 1]}`;
+  }
+  if (PLAIN.test(lines)) response.writeStatus(`${first}${lines}`);
+  else writeEach(response.writeStatus(first), headers);
+}
+
+function writeEach(response: uWS.HttpResponse, headers: readonly string[]): void {
   for (let index = 0; index < headers.length; index += 2) {
     const value = headers[index + 1] as string;
     // Bytes above ASCII leave as they came; the library would make UTF-8 of them.
     const bytes = NOT_ASCII.test(value) ? Buffer.from(value, 'latin1') : value;
     response.writeHeader(headers[index] as string, bytes);
   }
+}
+
+/** Addresses of IPv4 as text, by their four bytes; bounded, because clients have them. */
+const addresses = new Map<number, string>();
+
+/** As text; the library makes one with each call, which costs more than to find the one it made before. */
+function peerOf(response: uWS.HttpResponse): string {
+  const bytes = response.getRemoteAddress();
+  if (bytes.byteLength !== IPV4_BYTES) return peerText(response);
+  const number = new DataView(bytes).getUint32(0);
+  let text = addresses.get(number);
+  if (text === undefined) {
+    text = peerText(response);
+    if (addresses.size >= LIMITS.proxyAddresses) addresses.clear();
+    addresses.set(number, text);
+  }
+  return text;
+}
+
+function peerText(response: uWS.HttpResponse): string {
+  return Buffer.from(response.getRemoteAddressAsText()).toString('latin1');
 }

@@ -22,6 +22,8 @@ export interface Waiter<C> {
 export interface Slot<C> {
   readonly client: C;
   readonly origin: Origin<C>;
+  /** Not idle and not gone. */
+  isTaken: boolean;
 }
 
 interface Origin<C> {
@@ -62,7 +64,8 @@ export class SocketPool<C extends PooledClient> {
   readonly #idle = new Set<Slot<C>>();
   /** Origins that could have one more slot if there were sockets, in order of their turn. */
   readonly #starving = new Set<Origin<C>>();
-  readonly #taken = new Set<Slot<C>>();
+  /** Those taken and those idle. */
+  readonly #slots = new Set<Slot<C>>();
   #waiting = 0;
   #closed = false;
 
@@ -75,7 +78,7 @@ export class SocketPool<C extends PooledClient> {
   get numbers(): PoolNumbers {
     return {
       origins: this.#origins.size,
-      sockets: this.#taken.size + this.#idle.size,
+      sockets: this.#slots.size,
       idle: this.#idle.size,
       waiting: this.#waiting,
     };
@@ -118,17 +121,17 @@ export class SocketPool<C extends PooledClient> {
 
   /** Gives a slot back; `reusable` false ends its socket. */
   release(slot: Slot<C>, reusable: boolean): void {
-    if (!this.#taken.delete(slot)) return;
+    if (!slot.isTaken) return;
+    slot.isTaken = false;
     const { origin } = slot;
-    const [next] = this.#starving;
-    const isOthersTurn = next !== undefined && next !== origin;
+    const isOthersTurn = this.#starving.size > 0 && first(this.#starving) !== origin;
     if (!reusable || this.#closed || isOthersTurn) {
       this.#end(slot);
       this.#serve(origin);
       return;
     }
     if (origin.waiting.size > 0) {
-      this.#taken.add(slot);
+      slot.isTaken = true;
       this.#startNext(origin, slot);
       return;
     }
@@ -146,7 +149,8 @@ export class SocketPool<C extends PooledClient> {
         waiter.fail(error);
       }
     }
-    const slots = [...this.#taken, ...this.#idle];
+    const slots = [...this.#slots];
+    for (const slot of this.#idle) this.#slots.delete(slot);
     this.#idle.clear();
     await Promise.all(slots.map(({ client }) => client.destroy(error)));
   }
@@ -156,11 +160,11 @@ export class SocketPool<C extends PooledClient> {
     const idle = origin.idle.pop();
     if (idle !== undefined) {
       this.#idle.delete(idle);
-      this.#taken.add(idle);
+      idle.isTaken = true;
       return idle;
     }
     if (origin.slots >= this.#perOriginMax) return undefined;
-    if (this.#taken.size + this.#idle.size >= this.#socketsMax && !this.#endIdlest()) {
+    if (this.#slots.size >= this.#socketsMax && !this.#endIdlest()) {
       return undefined;
     }
     return this.#newSlot(origin);
@@ -174,9 +178,9 @@ export class SocketPool<C extends PooledClient> {
       this.#end(slot);
       this.#serve(origin);
     };
-    const slot: Slot<C> = { client: this.#open(origin.name, lost), origin };
+    const slot: Slot<C> = { client: this.#open(origin.name, lost), origin, isTaken: true };
     origin.slots += 1;
-    this.#taken.add(slot);
+    this.#slots.add(slot);
     return slot;
   }
 
@@ -191,6 +195,7 @@ export class SocketPool<C extends PooledClient> {
 
   /** For a slot that is neither taken nor idle any more. */
   #end(slot: Slot<C>): void {
+    this.#slots.delete(slot);
     slot.origin.slots -= 1;
     void slot.client.destroy();
     this.#forgetIfUnused(slot.origin);
@@ -221,4 +226,9 @@ export class SocketPool<C extends PooledClient> {
     if (origin.slots > 0 || origin.waiting.size > 0) return;
     this.#origins.delete(origin.name);
   }
+}
+
+function first<T>(all: ReadonlySet<T>): T | undefined {
+  const [each] = all;
+  return each;
 }

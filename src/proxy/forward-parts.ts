@@ -12,12 +12,12 @@ import { type Backend, type ProxyRoute, targetOf } from './route.ts';
 export interface ForwardShared {
   readonly gate: Gate;
   readonly backends: Backends;
-  readonly deadlines: Deadlines;
+  /** All requests that have not ended. */
+  readonly deadlines: Deadlines<Forward>;
   readonly counts: ProxyCounts;
   readonly nowMs: () => number;
   /** A fault of ours; the request is answered as internal. */
   readonly onFault: (error: unknown, requestId: string) => void;
-  readonly onEnd: (forward: Forward) => void;
 }
 
 export interface ForwardRequest {

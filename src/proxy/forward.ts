@@ -44,11 +44,12 @@ const NOT_TAKEN = new Set(['refused', 'dns', 'timeout', 'tls']);
 
 export class Forward implements CallListener, BackendHandler, Timed {
   dueMs: number;
+  place = -1;
   readonly #shared: ForwardShared;
   readonly #request: ForwardRequest;
   readonly #counts: ResourceCounts;
-  /** What was read of the body and no backend has. */
-  readonly #held: HeldBody;
+  /** What was read of the body and no backend has; undefined: nothing yet. */
+  #held: HeldBody | undefined;
   #state: State = 'arriving';
   #tenant: string | undefined;
   #waiting: Waiting | undefined;
@@ -70,7 +71,6 @@ export class Forward implements CallListener, BackendHandler, Timed {
     this.#shared = shared;
     this.#request = request;
     this.#counts = shared.counts.of(route.resource);
-    this.#held = new HeldBody(shared.counts);
     this.#isBodyComplete = !head.isChunked && (head.contentLength ?? 0) === 0;
     this.dueMs = shared.nowMs() + LIMITS.proxyGatherMs;
   }
@@ -261,6 +261,7 @@ export class Forward implements CallListener, BackendHandler, Timed {
   }
 
   #hold(chunk: Uint8Array): void {
+    this.#held ??= new HeldBody(this.#shared.counts);
     this.#held.add(chunk);
     if (this.#shared.counts.heldBytes > LIMITS.proxyHeldAllBytes) {
       this.#refuse(overloaded('The bodies of all requests together are too large.'), true);
@@ -279,7 +280,7 @@ export class Forward implements CallListener, BackendHandler, Timed {
     this.#take(backend);
     this.#setDue(route.timeoutMs);
     const streams = !this.#isBodyComplete;
-    const body = streams ? 'stream' : this.#held.whole;
+    const body = streams ? 'stream' : this.#held?.whole;
     const exchange = backends.send(backendRequest(this.#request, backend, body), this);
     // It may have failed at once, and another have been asked.
     if (this.#backend !== backend || !this.#isSentOn) return;
@@ -294,7 +295,7 @@ export class Forward implements CallListener, BackendHandler, Timed {
   /** The body that is read goes on its way, the rest is read. */
   #begin(exchange: BackendExchange): void {
     let hasRoom = true;
-    for (const chunk of this.#held.take()) hasRoom = exchange.write(chunk);
+    for (const chunk of this.#held?.take() ?? []) hasRoom = exchange.write(chunk);
     if (!hasRoom) this.#pause();
     else if (this.#isPaused) this.room();
   }
@@ -322,7 +323,7 @@ export class Forward implements CallListener, BackendHandler, Timed {
     }
     this.#tried ??= new Set();
     this.#tried.add(backend);
-    if (!this.#isBodyComplete || this.#bodyBytes > this.#held.bytes) return false;
+    if (!this.#isBodyComplete || this.#bodyBytes > (this.#held?.bytes ?? 0)) return false;
     if (this.#tried.size >= route.backends.length) return false;
     countFailure(this.#counts, kind);
     this.#exchange = undefined;
@@ -379,7 +380,7 @@ export class Forward implements CallListener, BackendHandler, Timed {
     this.#state = 'ended';
     this.#shared.deadlines.delete(this);
     this.#counts.requests[ending] += 1;
-    this.#held.take();
+    this.#held?.take();
     if (this.#backend !== undefined) this.#backend.underway -= 1;
     if (this.#waiting !== undefined) {
       this.#waiting.giveUp();
@@ -392,6 +393,5 @@ export class Forward implements CallListener, BackendHandler, Timed {
       this.#passed = undefined;
     }
     this.#exchange = undefined;
-    this.#shared.onEnd(this);
   }
 }

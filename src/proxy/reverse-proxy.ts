@@ -7,7 +7,6 @@
  * its tenant. What happens then is forward.ts's. States: serving → draining (what no backend has is
  * refused, the rest goes on) → closed.
  */
-import { randomUUID } from 'node:crypto';
 import type { Logger } from '../base/logger.ts';
 import { FairleadError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
@@ -20,6 +19,7 @@ import type { Backends, Gate, IncomingCall, Tokens } from './ports.ts';
 import { ProxyCounts, type ProxyMetric } from './proxy-counts.ts';
 import { bodyTooLarge, goingAway, overloaded, refusal } from './refusals.ts';
 import { FramingError, readHead } from './request-head.ts';
+import { nextRequestId } from './request-id.ts';
 import type { RouteTable } from './route.ts';
 import { tenantOf } from './tenant.ts';
 
@@ -41,22 +41,22 @@ export class ReverseProxy {
   readonly counts = new ProxyCounts();
   readonly #options: ReverseProxyOptions;
   readonly #shared: ForwardShared;
-  readonly #underway = new Set<Forward>();
+  readonly #underway: Deadlines<Forward>;
   #isLeaving = false;
 
   constructor(options: ReverseProxyOptions) {
     const nowMs = options.nowMs ?? (() => performance.now());
     this.#options = options;
+    this.#underway = new Deadlines(nowMs);
     this.#shared = {
       gate: options.gate,
       backends: options.backends,
-      deadlines: new Deadlines(nowMs),
+      deadlines: this.#underway,
       counts: this.counts,
       nowMs,
       onFault: (error, requestId) => {
         options.logger.error({ err: error, requestId }, 'a proxied request failed');
       },
-      onEnd: (forward) => this.#underway.delete(forward),
     };
   }
 
@@ -75,25 +75,23 @@ export class ReverseProxy {
     try {
       this.#admit();
       const head = readHead(call);
-      requestId = head.requestId ?? randomUUID();
+      requestId = head.requestId ?? nextRequestId();
       checkPath(call.path, call.query);
       const route = this.#options.routes.match(head.host, call.path, call.method);
       if (!route.encodedSlashes) checkSlashes(call.path);
       if ((head.contentLength ?? 0) > route.bodyBytesMax) throw bodyTooLarge(route.bodyBytesMax);
       const peer = this.#options.fronts.peer(call.peer);
       const tenant = tenantOf(route.tenantFrom, call, { peer, tokens: this.#options.tokens });
-      const forward = new Forward(this.#shared, { call, route, head, peer, requestId });
-      this.#underway.add(forward);
-      forward.begin(tenant);
+      new Forward(this.#shared, { call, route, head, peer, requestId }).begin(tenant);
     } catch (error) {
-      this.#refuse(call, error, requestId ?? randomUUID());
+      this.#refuse(call, error, requestId ?? nextRequestId());
     }
   }
 
   /** From here on nothing new is passed on. Resolves when nothing is under way, or after this long. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isLeaving = true;
-    for (const forward of [...this.#underway]) forward.turnAway();
+    for (const forward of this.#underway.all()) forward.turnAway();
     const endMs = performance.now() + deadlineMs;
     while (this.#underway.size > 0 && performance.now() < endMs) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
@@ -103,7 +101,7 @@ export class ReverseProxy {
   /** Ends what is under way at once. */
   close(): void {
     this.#isLeaving = true;
-    for (const forward of [...this.#underway]) forward.cut();
+    for (const forward of this.#underway.all()) forward.cut();
   }
 
   #admit(): void {
