@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { DaemonProcess, makeDataDirectory, removeDataDirectory } from '../daemon.ts';
 import type { Observer } from '../dispatch.ts';
 import { Child } from '../gateways/child.ts';
-import { percentilesMs } from '../load/latency.ts';
 import { type ProcessTimes, parseProcessTimes } from '../process-times.ts';
 import { freePort } from '../restart.ts';
 import { median, significant } from '../statistics.ts';
+import { halfLoads } from './half-load.ts';
 import {
   type ClosedLoopResult,
   closedLoop,
@@ -20,17 +20,15 @@ import {
 } from './http-generator.ts';
 import type { BackendQuestions } from './load/backend.ts';
 import type { FastifyProxyQuestions } from './load/fastify-proxy.ts';
+import type { HopQuestions } from './load/hop.ts';
 import type { HttpLoadQuestions } from './load/http-main.ts';
-import { type ProxyShape, requestOf, tenantSettings, urlOf } from './proxy-shapes.ts';
+import { type ProxyShape, tenantSettings, urlOf } from './proxy-shapes.ts';
 import type { GatePace } from './sides.ts';
 
 const RESOURCE = 'proxy.bench';
 const BODY_BYTES = 512;
 const CONNECTIONS = 64;
 const HALF_LOAD = 0.5;
-/** Requests to the backend alone beside those through the proxy, of whose rate this is a part. */
-const DIRECT_PART = 0.25;
-const DIRECT_CONNECTIONS = 16;
 /** So many requests before a round counts: before them code is not compiled yet. */
 const WARM_UP_REQUESTS = 10_000;
 const WARM_UP_ROUNDS_MAX = 15;
@@ -62,6 +60,8 @@ export interface ProxyResult {
   readonly fastify: ProxySide;
   /** Daemon ÷ @fastify/http-proxy. */
   readonly ratio: number;
+  /** @fastify/http-proxy ÷ daemon, of the CPU a request: what others on the machine take is not in it. */
+  readonly cpuRatio: number;
   /** The backend alone, as the generator sees it. */
   readonly directPerSec: number;
   /** Open loop at half of the daemon's rate; beside it one to the backend alone, at the same time. */
@@ -71,6 +71,11 @@ export interface ProxyResult {
   readonly directP50Ms: number;
   readonly directP99Ms: number;
   readonly addedP99Ms: number;
+  /** The same of a process that only hands bytes on: what one more process adds on this machine. */
+  readonly hopAddedP99Ms: number;
+  /** The same of @fastify/http-proxy, at half of its own rate. */
+  readonly fastifyHalfLoadPerSec: number;
+  readonly fastifyAddedP99Ms: number;
   readonly seconds: number;
   readonly rounds: number;
   readonly loadBefore: number;
@@ -97,6 +102,7 @@ export async function measureProxy(shape: ProxyShape, pace: GatePace): Promise<P
   const loadBefore = Number((loadavg()[0] ?? 0).toFixed(2));
   return await withBackend(async (backend, direct) => {
     const other = child<FastifyProxyQuestions>('fastify-proxy.ts');
+    const hop = child<HopQuestions>('hop.ts');
     const load = child<HttpLoadQuestions>('http-main.ts');
     try {
       return await withProxy(shape, direct.port, [], async (daemon, proxy) => {
@@ -106,8 +112,17 @@ export async function measureProxy(shape: ProxyShape, pace: GatePace): Promise<P
         const rounds = await inTurn(targets, { by, shape, pace, backend });
         const ours = proxySide(rounds.daemon);
         const fastify = proxySide(rounds.fastify);
-        const halfLoadPerSec = Math.max(1, Math.round(ours.requestsPerSec * HALF_LOAD));
-        const half = await halfLoad(load, targets, { shape, pace, ratePerSec: halfLoadPerSec });
+        const halfLoadPerSec = halfOf(ours);
+        const fastifyHalfLoadPerSec = halfOf(fastify);
+        const half = await halfLoads(
+          load,
+          {
+            daemon: { port: proxy.port, ratePerSec: halfLoadPerSec },
+            hop: { port: await hop.ask('listen', direct.port), ratePerSec: halfLoadPerSec },
+            fastify: { port, ratePerSec: fastifyHalfLoadPerSec },
+          },
+          { shape, pace, directPort: direct.port, bodyBytes: BODY_BYTES, connections: CONNECTIONS },
+        );
         await untilIdle(daemon);
         return {
           scope: 'gate',
@@ -120,9 +135,17 @@ export async function measureProxy(shape: ProxyShape, pace: GatePace): Promise<P
           daemon: ours,
           fastify,
           ratio: significant(ours.requestsPerSec / fastify.requestsPerSec),
+          cpuRatio: significant(fastify.cpuUsPerRequest / ours.cpuUsPerRequest),
           directPerSec: proxySide(rounds.direct).requestsPerSec,
           halfLoadPerSec,
-          ...half,
+          halfLoadP50Ms: half.daemon.p50Ms,
+          halfLoadP99Ms: half.daemon.p99Ms,
+          directP50Ms: half.daemon.directP50Ms,
+          directP99Ms: half.daemon.directP99Ms,
+          addedP99Ms: half.daemon.addedP99Ms,
+          hopAddedP99Ms: half.hop.addedP99Ms,
+          fastifyHalfLoadPerSec,
+          fastifyAddedP99Ms: half.fastify.addedP99Ms,
           seconds: pace.measureMs / 1000,
           rounds: pace.rounds,
           loadBefore,
@@ -130,6 +153,7 @@ export async function measureProxy(shape: ProxyShape, pace: GatePace): Promise<P
       });
     } finally {
       await load.stop();
+      await hop.stop();
       await other.stop();
     }
   });
@@ -201,6 +225,10 @@ async function oneRound(
   return { ...result, times };
 }
 
+function halfOf({ requestsPerSec }: ProxySide): number {
+  return Math.max(1, Math.round(requestsPerSec * HALF_LOAD));
+}
+
 function proxySide(rounds: readonly Round[]): ProxySide {
   const middle = (value: (round: Round) => number): number =>
     significant(median(rounds.map(value)));
@@ -217,41 +245,6 @@ function proxySide(rounds: readonly Round[]): ProxySide {
     ),
     p50Ms: middle(({ p50Ms }) => p50Ms),
     p99Ms: middle(({ p99Ms }) => p99Ms),
-  };
-}
-
-/** Both at the same time by one process, so that what the machine adds is in both. */
-async function halfLoad(
-  load: Child<HttpLoadQuestions>,
-  { daemon, direct }: { readonly daemon: Target; readonly direct: Target },
-  {
-    shape,
-    pace: { rounds, warmUpMs, measureMs },
-    ratePerSec,
-  }: { readonly shape: ProxyShape; readonly pace: GatePace; readonly ratePerSec: number },
-) {
-  const loop = { request: requestOf(shape), bodyBytes: BODY_BYTES };
-  const loops = [
-    { ...loop, port: daemon.port, connections: CONNECTIONS, ratePerSec },
-    {
-      ...loop,
-      port: direct.port,
-      connections: DIRECT_CONNECTIONS,
-      ratePerSec: ratePerSec * DIRECT_PART,
-    },
-  ];
-  const found: number[][] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const results = await load.ask('run', { loops, warmUpMs, measureMs });
-    found.push(results.flatMap(({ latency }) => percentilesMs([latency], [50, 99])));
-  }
-  const middle = (at: number): number => median(found.map((of) => of[at] as number));
-  return {
-    halfLoadP50Ms: significant(middle(0)),
-    halfLoadP99Ms: significant(middle(1)),
-    directP50Ms: significant(middle(2)),
-    directP99Ms: significant(middle(3)),
-    addedP99Ms: significant(median(found.map((of) => (of[1] as number) - (of[3] as number)))),
   };
 }
 
@@ -315,8 +308,8 @@ function timesOf(pid: number): ProcessTimes {
   return { processUs: read('stat'), mainThreadUs: read(`task/${pid}/stat`) };
 }
 
-function child<Q extends BackendQuestions | FastifyProxyQuestions | HttpLoadQuestions>(
-  program: string,
-): Child<Q> {
+function child<
+  Q extends BackendQuestions | FastifyProxyQuestions | HopQuestions | HttpLoadQuestions,
+>(program: string): Child<Q> {
   return new Child<Q>(join(import.meta.dirname, 'load', program));
 }

@@ -62,9 +62,10 @@ function proxyFactsOf(row: ProxyResult): string[] {
   return [
     `daemon ${proxySideFactsOf(row.daemon)}`,
     `@fastify/http-proxy ${proxySideFactsOf(row.fastify)}`,
-    `ratio ${row.ratio}`,
+    `ratio ${row.ratio}, of CPU ${row.cpuRatio}`,
     `backend alone ${number.format(row.directPerSec)}/s by ${row.generator}`,
     `at ${number.format(row.halfLoadPerSec)}/s p99 ${row.halfLoadP99Ms} ms, backend alone ${row.directP99Ms} ms, added ${row.addedP99Ms} ms`,
+    `a hop that does nothing adds ${row.hopAddedP99Ms} ms, @fastify/http-proxy at ${number.format(row.fastifyHalfLoadPerSec)}/s ${row.fastifyAddedP99Ms} ms`,
   ];
 }
 

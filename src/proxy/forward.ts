@@ -274,14 +274,14 @@ export class Forward implements CallListener, BackendHandler, Timed {
 
   #send(): void {
     const { route } = this.#request;
-    const { nowMs, backends } = this.#shared;
-    const backend = pickBackend(route, nowMs(), this.#tried);
+    const nowMs = this.#shared.nowMs();
+    const backend = pickBackend(route, nowMs, this.#tried);
     if (backend === undefined) throw new Error('a route without a backend');
     this.#take(backend);
-    this.#setDue(route.timeoutMs);
+    this.dueMs = Math.min(this.#endMs, nowMs + route.timeoutMs);
     const streams = !this.#isBodyComplete;
     const body = streams ? 'stream' : this.#held?.whole;
-    const exchange = backends.send(backendRequest(this.#request, backend, body), this);
+    const exchange = this.#shared.backends.send(backendRequest(this.#request, backend, body), this);
     // It may have failed at once, and another have been asked.
     if (this.#backend !== backend || !this.#isSentOn) return;
     this.#exchange = exchange;

@@ -55,7 +55,7 @@ export class CountedGate implements CountingGate {
   readonly #options: CountedGateOptions;
   readonly #nowMs: () => number;
   /** What of a tenant's held time is less than a second. */
-  readonly #restMs = new Map<string, number>();
+  readonly #restMs = new Map<string, { ms: number }>();
 
   constructor(options: CountedGateOptions) {
     this.#options = options;
@@ -84,15 +84,19 @@ export class CountedGate implements CountingGate {
       isIn = false;
       end.leave(ok);
     };
-    return { ...end, leave };
+    return { kind: 'passed', used: end.used, limit: end.limit, leave };
   }
 
   #held(tenant: string, heldMs: number): void {
-    const ms = (this.#restMs.get(tenant) ?? 0) + heldMs;
+    let rest = this.#restMs.get(tenant);
+    if (rest === undefined) {
+      if (this.#restMs.size >= this.#options.tenantsMax) this.#restMs.clear();
+      rest = { ms: 0 };
+      this.#restMs.set(tenant, rest);
+    }
+    const ms = rest.ms + heldMs;
     const seconds = Math.floor(ms / SECOND_MS);
-    const isNew = !this.#restMs.has(tenant);
-    if (isNew && this.#restMs.size >= this.#options.tenantsMax) this.#restMs.clear();
-    this.#restMs.set(tenant, ms - seconds * SECOND_MS);
+    rest.ms = ms - seconds * SECOND_MS;
     this.#options.count(tenant, 'permit-seconds', seconds);
   }
 }

@@ -60,10 +60,14 @@ t.test('the proxy, beside another before the same backend', { skip: notLong }, a
   const figures = {
     daemon: { requestsPerSec: Number, cpuUsPerRequest: Number },
     fastify: { requestsPerSec: Number, cpuUsPerRequest: Number },
+    cpuRatio: Number,
     directPerSec: Number,
     halfLoadP99Ms: Number,
     directP99Ms: Number,
     addedP99Ms: Number,
+    hopAddedP99Ms: Number,
+    fastifyHalfLoadPerSec: Number,
+    fastifyAddedP99Ms: Number,
   };
   t.match(rows, [
     { name: 'gate/proxy', sentBytes: 0, ...figures },
