@@ -84,6 +84,6 @@ fn bytes_of(window_ms: Option<u64>) -> usize {
 fn a_hundred_thousand_fit() {
     let (totals, rates) = (bytes_of(None), bytes_of(Some(300_000)));
     println!("a trigger: {totals} bytes; a rate: {rates} bytes");
-    assert!(totals < 1600, "{totals} bytes a trigger: 160 MB at most");
-    assert!(rates < 2400, "{rates} bytes a rate: 240 MB at most");
+    assert!(totals < 1100, "{totals} bytes a trigger: 110 MB at most");
+    assert!(rates < 2000, "{rates} bytes a rate: 200 MB at most");
 }

@@ -104,6 +104,8 @@ impl State {
     pub fn in_period_mut(&mut self, period: u32) -> &mut Fired {
         let at = self.fired.iter().position(|fired| fired.period == period);
         let at = at.unwrap_or_else(|| {
+            // Most know of one period at a time.
+            self.fired.reserve_exact(1);
             self.fired.push(Fired::of(period));
             self.fired.len() - 1
         });
