@@ -54,6 +54,8 @@ const LOOK_MS = 1_000;
 export class Holds {
   readonly #options: HoldsOptions;
   readonly #holds = new Map<string, Hold>();
+  /** The same by tenant and field, the uppermost last. */
+  readonly #onField = new Map<string, readonly Hold[]>();
   readonly #timer: NodeJS.Timeout;
   /** Triggers of holds that do not end by themselves before their period does: nobody asks for them. */
   readonly #quiet = new Set<string>();
@@ -67,8 +69,7 @@ export class Holds {
     this.#options = options;
     const { start, end } = allHolds();
     for (const { value } of options.environment.range(start, end)) {
-      const hold = decodeHold(value);
-      this.#holds.set(hold.trigger, hold);
+      this.#put(decodeHold(value));
     }
     this.#timer = setInterval(() => void this.look(), LOOK_MS).unref();
   }
@@ -99,7 +100,7 @@ export class Holds {
       const moved = own === undefined || own.order === placed.order ? [] : this.#without(own);
       const isStored = placed.before === hold.before && placed.order === hold.order;
       if (!isStored || moved.length > 0) await this.#store([placed, ...moved]);
-      this.#holds.set(trigger, placed);
+      this.#put(placed);
       this.#quiet.delete(trigger);
       await this.#options.tenants.set(tenant, field, value, trigger);
     });
@@ -169,9 +170,24 @@ export class Holds {
   }
 
   /** Holds on a field of a tenant, the uppermost last. */
-  #of(which: Pick<Hold, 'tenant' | 'field'>): Hold[] {
-    const holds = [...this.#holds.values()].filter((each) => isSame(each, which));
-    return holds.sort((a, b) => a.order - b.order);
+  #of(which: Pick<Hold, 'tenant' | 'field'>): readonly Hold[] {
+    return this.#onField.get(fieldKey(which)) ?? [];
+  }
+
+  #put(hold: Hold): void {
+    this.#remove(hold.trigger);
+    this.#holds.set(hold.trigger, hold);
+    const holds = [...this.#of(hold), hold].sort((a, b) => a.order - b.order);
+    this.#onField.set(fieldKey(hold), holds);
+  }
+
+  #remove(trigger: string): void {
+    const hold = this.#holds.get(trigger);
+    if (hold === undefined) return;
+    this.#holds.delete(trigger);
+    const left = this.#of(hold).filter((each) => each !== hold);
+    if (left.length > 0) this.#onField.set(fieldKey(hold), left);
+    else this.#onField.delete(fieldKey(hold));
   }
 
   /** Those that change when one is taken out: the next above it goes back to what it would have. */
@@ -204,8 +220,8 @@ export class Holds {
       onFatal(error as Error);
       throw error;
     }
-    if (gone !== undefined) this.#holds.delete(gone.trigger);
-    for (const hold of holds) this.#holds.set(hold.trigger, hold);
+    if (gone !== undefined) this.#remove(gone.trigger);
+    for (const hold of holds) this.#put(hold);
   }
 
   #next(step: () => Promise<void>): Promise<void> {
@@ -217,6 +233,10 @@ export class Holds {
 
 function isSame(a: Pick<Hold, 'tenant' | 'field'>, b: Pick<Hold, 'tenant' | 'field'>): boolean {
   return a.tenant === b.tenant && a.field === b.field;
+}
+
+function fieldKey({ tenant, field }: Pick<Hold, 'tenant' | 'field'>): string {
+  return `${tenant}/${field}`;
 }
 
 /** What an action sets of its tenant; undefined: nothing. */
