@@ -194,7 +194,7 @@ impl Gate {
             self.log.granted.push(slot);
             self.lease_granted(u64::from(lease_ms));
             let tenant = self.keys[key as usize].tenant;
-            self.counts.granted(&self.tenants[tenant as usize].name);
+            self.counts.granted(&mut self.tenants[tenant as usize]);
             self.own_permit(connection, slot);
         }
         self.note_used(key, What::Granted, 0, seats);

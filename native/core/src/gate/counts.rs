@@ -6,6 +6,7 @@
 //! tenant's held time waits for its next permit.
 
 use super::Gate;
+use super::names::Tenant;
 use crate::exchange::EffectOp;
 use crate::limits::GATE_COUNTED_TENANTS;
 use crate::name_map::{NameHash, NameMap};
@@ -41,8 +42,8 @@ impl Counts {
         }
     }
 
-    pub fn granted(&mut self, tenant: &[u8]) {
-        if let Some(tally) = self.of(tenant) {
+    pub fn granted(&mut self, tenant: &mut Tenant) {
+        if let Some(tally) = self.of_tenant(tenant) {
             tally.permits += 1;
         }
     }
@@ -53,31 +54,49 @@ impl Counts {
         }
     }
 
-    pub fn ended(&mut self, tenant: &[u8], held_us: u64) {
-        if let Some(tally) = self.of(tenant) {
+    pub fn ended(&mut self, tenant: &mut Tenant, held_us: u64) {
+        if let Some(tally) = self.of_tenant(tenant) {
             tally.ended += 1;
             tally.held_us = tally.held_us.saturating_add(held_us);
         }
     }
 
-    /// Of the platform, whose name is empty, nothing is counted.
+    /// As `of`, without a look for the name where the tenant knows its place.
+    fn of_tenant(&mut self, Tenant { name, tally, .. }: &mut Tenant) -> Option<&mut Tally> {
+        // All places may have been given up since.
+        let known = self.all.get(*tally as usize);
+        if known.is_none_or(|known| known.0 != *name) {
+            *tally = self.place_of(name)?;
+        }
+        Some(self.tally(*tally))
+    }
+
     fn of(&mut self, tenant: &[u8]) -> Option<&mut Tally> {
+        let at = self.place_of(tenant)?;
+        Some(self.tally(at))
+    }
+
+    /// Of the platform, whose name is empty, nothing is counted.
+    fn place_of(&mut self, tenant: &[u8]) -> Option<u32> {
         if tenant.is_empty() {
             return None;
         }
-        let at = if let Some(&at) = self.at.get(tenant) {
+        Some(if let Some(&at) = self.at.get(tenant) {
             at
         } else {
             let at = self.all.len() as u32;
             self.all.push((tenant.into(), Tally::default()));
             self.at.insert(tenant.into(), at);
             at
-        };
+        })
+    }
+
+    fn tally(&mut self, at: u32) -> &mut Tally {
         let tally = &mut self.all[at as usize].1;
         if (tally.permits, tally.impeded, tally.ended) == (0, 0, 0) {
             self.touched.push(at);
         }
-        Some(tally)
+        tally
     }
 
     /// Appends the list of what this step counted.

@@ -27,8 +27,8 @@ impl Gate {
         let held_us = self.now_us.saturating_sub(permit.granted_us);
         if permit.flags & LOCAL_PERMIT == 0 {
             let tenant = self.keys[key as usize].tenant;
-            let name = &self.tenants[tenant as usize].name;
-            self.counts.ended(name, held_us);
+            self.counts
+                .ended(&mut self.tenants[tenant as usize], held_us);
         }
         let at = &mut self.keys[key as usize];
         at.permits -= 1;

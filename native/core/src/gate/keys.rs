@@ -165,6 +165,7 @@ impl Gate {
             line: Line::default(),
             keys: 0,
             live: true,
+            tally: NONE,
         };
         self.table.set_cap(cell, None);
         let at = if let Some(at) = self.names.free_tenants.pop() {

@@ -72,4 +72,6 @@ pub(super) struct Tenant {
     pub line: Line,
     pub keys: u32,
     pub live: bool,
+    /// Its place among those that are counted, if it has that still.
+    pub tally: u32,
 }
