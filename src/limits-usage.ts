@@ -76,7 +76,7 @@ export const USAGE_LIMITS = {
   /** Accounts times categories that the main thread gathers. Past it: they are told at once. */
   usageOwnCounts: 65_536,
   /** Between two lists of what the main thread itself counted: what comes earlier goes with the next. */
-  usageOwnGatherMs: 10,
+  usageOwnGatherMs: 20,
   /** Map of the environment of usage: sparse, grown when it must. */
   usageMapBytes: 16 * 1024 * MIB,
   /** Tenants below each other, the uppermost included, as the core's TENANT_DEPTH. Past it: invalidValue. */
