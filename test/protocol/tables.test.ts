@@ -38,6 +38,7 @@ t.test('limits of the core', async (t) => {
     ...['recordsPerExchange', 'cellsPerChain', 'cellPlaces', 'takeTriesMax', 'freePermitsMin'],
     ...['gateIdleMs', 'gateLogBytes', 'gateLogRecords', 'snapshotPermits', 'gateDeletes'],
     ...['gateItems', 'gateKeysLookedAt', 'gatePaceUsMax', 'gateTurnsLost', 'gateCountedTenants'],
+    ...['gateCountsGatherMs', 'gateCountsList'],
     ...['usageQuantityEnd', 'usageCountEnd', 'usageCountersAll', 'usageDirtyCells', 'usageItems'],
     ...['usageCheckpointCells', 'usageCheckpointMs', 'usageLogBytes', 'usagePieceCells'],
     ...['usageDeletes', 'usageReads', 'usageReadDays', 'usageReadRanges', 'usageParents'],

@@ -98,6 +98,10 @@ pub const FREE_PERMITS_MIN: usize = 1024;
 pub const GATE_IDLE_MS: u64 = 60_000;
 /// Tenants whose parts of a second of held time are kept; past it all are dropped.
 pub const GATE_COUNTED_TENANTS: usize = 65_536;
+/// Between two lists of what tenants were counted for: what comes earlier goes with the next.
+pub const GATE_COUNTS_GATHER_MS: u64 = 20;
+/// Tenants of such a list; past it the list is told at once.
+pub const GATE_COUNTS_LIST: usize = 4096;
 /// Log of the gate; past either, a snapshot is begun.
 pub const GATE_LOG_BYTES: u64 = 4 * 1024 * 1024;
 pub const GATE_LOG_RECORDS: u64 = 16_384;

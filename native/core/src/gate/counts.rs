@@ -1,14 +1,15 @@
 //! What tenants are counted for: permits that connections were given, how long they held them, and who
 //! was not let in.
 //!
-//! Gathered for a step and told in one list of deltas, behind the journal of the step where the gate is
-//! strict. Callers within the process are counted by who lets them ask. What is less than a second of a
+//! Gathered, and told in one list of deltas, behind the journal of the step where the gate is strict: the
+//! first at the end of its step, those that follow a moment behind the list before, because each list
+//! costs the counters a step and a flush. Callers within the process are counted by who lets them ask. What is less than a second of a
 //! tenant's held time waits for its next permit.
 
 use super::Gate;
 use super::names::Tenant;
 use crate::exchange::EffectOp;
-use crate::limits::GATE_COUNTED_TENANTS;
+use crate::limits::{GATE_COUNTED_TENANTS, GATE_COUNTS_GATHER_MS, GATE_COUNTS_LIST};
 use crate::name_map::{NameHash, NameMap};
 use crate::record::{BuiltIn, DeltaWriter, Sums};
 use crate::usage::calendar::day_of_ms;
@@ -27,8 +28,12 @@ struct Tally {
 pub(super) struct Counts {
     all: Vec<(Box<[u8]>, Tally)>,
     at: NameMap<u32>,
-    /// Those that counted something in this step.
+    /// Those that counted something since the last list.
     touched: Vec<u32>,
+    /// When that was told.
+    told_us: u64,
+    /// In which they counted.
+    day: u32,
     writer: DeltaWriter,
 }
 
@@ -38,6 +43,8 @@ impl Counts {
             all: Vec::new(),
             at: NameMap::with_hasher(names),
             touched: Vec::new(),
+            told_us: 0,
+            day: 0,
             writer: DeltaWriter::new(),
         }
     }
@@ -99,8 +106,19 @@ impl Counts {
         tally
     }
 
-    /// Appends the list of what this step counted.
-    fn take(&mut self, out: &mut Vec<u8>, day: u32) {
+    /// When the next list is told at the latest.
+    pub fn next_us(&self) -> u64 {
+        if self.touched.is_empty() {
+            u64::MAX
+        } else if self.touched.len() >= GATE_COUNTS_LIST {
+            0
+        } else {
+            self.told_us + GATE_COUNTS_GATHER_MS * 1000
+        }
+    }
+
+    /// Appends the list of what was counted since the last one.
+    fn take(&mut self, out: &mut Vec<u8>) {
         for at in self.touched.drain(..) {
             let (name, tally) = &mut self.all[at as usize];
             let counts = [tally.permits, tally.ended, tally.impeded];
@@ -118,7 +136,7 @@ impl Counts {
                     usage: usage.into(),
                     price: 0,
                 };
-                self.writer.cell(category, day, &sums);
+                self.writer.cell(category, self.day, &sums);
             }
             *tally = Tally {
                 held_us: tally.held_us % SECOND_US,
@@ -134,18 +152,33 @@ impl Counts {
 }
 
 impl Gate {
-    /// Tells what this step counted.
-    pub(super) fn tell_counts(&mut self) {
+    /// What was counted on another day is told apart.
+    pub(super) fn begin_counts(&mut self) {
+        let day = day_of_ms(self.now_us / 1000);
+        if day != self.counts.day {
+            self.tell_counts();
+            self.counts.day = day;
+        }
+    }
+
+    /// Tells what was counted, if it is time.
+    pub(super) fn end_counts(&mut self) {
+        if self.draining || self.counts.next_us() <= self.now_us {
+            self.tell_counts();
+        }
+    }
+
+    fn tell_counts(&mut self) {
         if self.counts.touched.is_empty() {
             return;
         }
-        let day = day_of_ms(self.now_us / 1000);
+        self.counts.told_us = self.now_us;
         let replies = &mut self.effects.replies;
         let start = replies.start();
         let out = replies.bytes();
         // Never told again, so without a number.
         out.extend_from_slice(&0_u64.to_le_bytes());
-        self.counts.take(out, day);
+        self.counts.take(out);
         replies.push(EffectOp::Usage, 0, start);
     }
 }

@@ -18,6 +18,7 @@ impl Gate {
         self.now_us = self.now_us.max(now_us);
         self.journal.clear();
         self.flush = false;
+        self.begin_counts();
         self.open_again();
         self.fire_leases();
         self.fire_waits();
@@ -28,7 +29,7 @@ impl Gate {
         self.adapt();
         self.sweep_some();
         self.write_journal();
-        self.tell_counts();
+        self.end_counts();
         self.count_now();
         self.wakes = false;
         let head = EffectsHead {
@@ -117,6 +118,7 @@ impl Gate {
             .min(self.waits.next_us())
             .min(self.paces.next_us())
             .min(self.next_adapt_us())
+            .min(self.counts.next_us())
             .min(if self.closed_until_us > 0 {
                 self.closed_until_us
             } else {

@@ -4,6 +4,7 @@ use super::bench::{Bench, PLATFORM, SECOND_US, START_US};
 use super::wire::{self, Ask, Release, Resource};
 use fairlead_core::exchange::InputOp;
 use fairlead_core::gate::Entered;
+use fairlead_core::limits::{GATE_COUNTS_GATHER_MS, GATE_COUNTS_LIST};
 use std::collections::BTreeMap;
 
 const DAY_US: u64 = 86_400 * SECOND_US;
@@ -16,8 +17,11 @@ fn calls(limit: u64) -> Bench {
     Bench::new(&[wire::resource("calls", Some(&resource))])
 }
 
-/// `tenant category count usage`, the days of a category together.
+const GATHER_US: u64 = GATE_COUNTS_GATHER_MS * 1000;
+
+/// `tenant category count usage`, the days of a category together; `GATHER_US` later, when all are told.
 fn counted(bench: &mut Bench) -> Vec<String> {
+    bench.pass(GATHER_US);
     let mut sums: BTreeMap<(String, String), (i64, i128)> = BTreeMap::new();
     for (tenant, category, _, count, usage) in bench.counted.drain(..) {
         let sum = sums.entry((tenant, category)).or_default();
@@ -38,10 +42,10 @@ fn permits_are_counted_with_the_seconds_they_were_held() {
         counted(&mut bench),
         ["acme permits 2 2", "beta permits-impeded 1 1"]
     );
-    bench.pass(1_700_000);
+    bench.pass(1_700_000 - GATHER_US);
     bench.release(PLATFORM, &[Release::Permit(held)]);
     assert_eq!(counted(&mut bench), ["acme permit-seconds 1 1"]);
-    bench.pass(400_000);
+    bench.pass(400_000 - GATHER_US);
     bench.release(PLATFORM, &[Release::Permit(other), Release::Permit(other)]);
     // 0.7 of a second was left: of both it is 3.8.
     assert_eq!(counted(&mut bench), ["acme permit-seconds 1 2"]);
@@ -117,4 +121,52 @@ fn it_counts_in_the_day_in_which_it_happens_and_over_a_restart_from_then_on() {
     bench.pass(DAY_US);
     bench.granted(PLATFORM, Ask::of("calls", "acme"));
     assert!(bench.counted.iter().all(|told| told.2 == day + 1));
+}
+
+#[test]
+fn the_first_is_told_at_once_and_those_that_follow_together_a_day_for_itself() {
+    let mut bench = calls(100);
+    bench.granted(PLATFORM, Ask::of("calls", "acme"));
+    assert_eq!(bench.counted.len(), 1, "at the end of its step");
+    for _ in 0..3 {
+        bench.granted(PLATFORM, Ask::of("calls", "acme"));
+    }
+    assert_eq!(bench.counted.len(), 1);
+    assert!(u64::from(bench.wake_after_ms) <= GATE_COUNTS_GATHER_MS);
+    bench.pass(GATHER_US);
+    let day = (START_US / DAY_US) as u32;
+    let permits = |count: i64, day| {
+        let (tenant, category) = ("acme".to_owned(), "permits".to_owned());
+        (tenant, category, day, count, i128::from(count))
+    };
+    assert_eq!(bench.counted, [permits(1, day), permits(3, day)]);
+
+    // The leases of all of them end with it.
+    let to_midnight_us = DAY_US - bench.now_us % DAY_US;
+    bench.pass(to_midnight_us - 1);
+    bench.counted.clear();
+    bench.granted(PLATFORM, Ask::of("calls", "acme"));
+    bench.now_us += 1;
+    bench.granted(PLATFORM, Ask::of("calls", "acme"));
+    bench.pass(GATHER_US);
+    assert_eq!(bench.counted, [permits(1, day), permits(1, day + 1)]);
+}
+
+#[test]
+fn a_full_list_and_the_end_of_the_daemon_do_not_wait() {
+    let mut bench = calls(1);
+    bench.granted(PLATFORM, Ask::of("calls", "acme"));
+    bench.counted.clear();
+    for tenant in 0..GATE_COUNTS_LIST {
+        assert_eq!(bench.counted.len(), 0, "{tenant}");
+        let tenant = format!("t{tenant}");
+        assert_eq!(bench.impeded(PLATFORM, Ask::of("nowhere", &tenant)), 4001);
+    }
+    assert_eq!(bench.counted.len(), GATE_COUNTS_LIST);
+
+    bench.counted.clear();
+    bench.impeded(PLATFORM, Ask::of("nowhere", "acme"));
+    assert_eq!(bench.counted.len(), 0);
+    bench.one(InputOp::Drain, 1, &[]);
+    assert_eq!(bench.counted.len(), 1);
 }
