@@ -25,7 +25,7 @@ t.test('many clients, whatever goes wrong at them, while limits change', async (
 t.test('permits by the hundred thousand, counted one by one', async (t) => {
   const { faults, ...figures } = await massRun({
     ...{ pairs: 6000, clients: 24, threads: 2, durability: 'strict', seed: SEED },
-    plan: { dropEveryMs: 250, forgetShare: 0.002 },
+    plan: { dropEveryMs: 150, forgetShare: 0.002 },
   });
   t.comment(JSON.stringify(figures));
   t.strictSame(faults, []);

@@ -208,6 +208,11 @@ t.test('memory stays flat', async (t) => {
   await round();
   const before = used();
   for (let index = 0; index < 4; index += 1) await round();
-  const grown = used() - before;
+  let grown = used() - before;
+  // What closed sockets hold goes when their ends are heard of; what is leaked stays.
+  for (let look = 0; look < 40 && grown >= 3 * 1024 * 1024; look += 1) {
+    await pause(50);
+    grown = used() - before;
+  }
   t.ok(grown < 3 * 1024 * 1024, `${(grown / 1024).toFixed(0)} KiB after 3,280 requests`);
 });

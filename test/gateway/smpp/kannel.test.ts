@@ -82,7 +82,11 @@ t.test('the link is killed in mid-window, four ways', { skip }, async (t) => {
     () => proxy.garbage(Buffer.alloc(8)),
   ];
   for (const [round, fault] of faults.entries()) {
-    await until(() => link.state().sessions.every(({ state }) => state === 'bound'), 'bound');
+    await until(
+      () => link.state().sessions.every(({ state }) => state === 'bound'),
+      'bound',
+      40_000,
+    );
     const outcomes = new Map<string, string>();
     await each(range(round * 100, 100), async (index) => {
       if (index % 100 === 50) setImmediate(fault);
@@ -97,7 +101,11 @@ t.test('the link is killed in mid-window, four ways', { skip }, async (t) => {
     t.equal(of('sent').length + of('doubt').length + of('notAttempted').length, 100);
     await until(() => of('sent').every(([text]) => submitted(smsc).includes(text)), 'all arrived');
     t.notOk(of('notAttempted').some(([text]) => submitted(smsc).includes(text)));
-    await until(() => link.state().sessions.every(({ state }) => state !== 'bound'), 'both ended');
+    await until(
+      () => link.state().sessions.every(({ state }) => state !== 'bound'),
+      'both ended',
+      40_000,
+    );
     await smsc.close();
     smsc = await SmscProcess.kannel(1, port);
   }
